@@ -1,0 +1,47 @@
+"""Words of prompts: when two are the same word, and what a list of them must hold."""
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ['check_words', 'clean_word', 'unique_words', 'word_key']
+
+
+def clean_word(word: str) -> str:
+    """The word with single blanks and none at its ends: ``' red  star '`` -> ``'red star'``."""
+    return ' '.join(word.split())
+
+
+def word_key(word: str) -> str:
+    """What two spellings of one word share: case and blanks do not count."""
+    return clean_word(word).casefold()
+
+
+def unique_words(words: Iterable[str]) -> list[str]:
+    """The words cleaned, each once (its first spelling), in their order."""
+    found: dict[str, str] = {}
+    for word in words:
+        found.setdefault(word_key(word), clean_word(word))
+    return list(found.values())
+
+
+def check_words(words: Sequence[str], field: str) -> list[str]:
+    """The cleaned words of a list in which each must be a word and none may stand twice.
+
+    Args:
+        words: what the user wrote.
+        field: what to call the list in the error.
+
+    Raises:
+        ValueError: the list is empty, or a word is no text, is blank or stands there twice.
+    """
+    if isinstance(words, str) or not isinstance(words, Sequence):
+        raise ValueError(f'{field} must be a list of words, got {words!r}')
+    if not words:
+        raise ValueError(f'{field} must hold at least one word, got an empty list')
+    seen: dict[str, str] = {}
+    for word in words:
+        if not isinstance(word, str) or not word.strip():
+            raise ValueError(f'{field} must hold words that are not blank, got {word!r}')
+        if word_key(word) in seen:
+            raise ValueError(f'{field} must name each word once, got {word!r} twice')
+        seen[word_key(word)] = clean_word(word)
+    return list(seen.values())

@@ -1,0 +1,21 @@
+"""What mmengine lacks: whole checkpoints, safe loading, and a launch without GPUs.
+
+Importing this package registers the storage backend ``atomic_local``, the safetensors loader, the hooks and the bfloat16
+optimizer wrapper, and puts on torch's allow-list the classes that mmengine's own checkpoints hold.
+"""
+
+from lavida_mm.engine.atomic_checkpoint_hook import AtomicCheckpointHook
+from lavida_mm.engine.atomic_local_backend import AtomicLocalBackend
+from lavida_mm.engine.bf16_optim_wrapper import BF16OptimWrapper
+from lavida_mm.engine.checkpoint_io import check_checkpoint, load_from_safetensors, read_checkpoint_shapes
+from lavida_mm.engine.resume import find_last_checkpoint
+
+__all__ = [
+    'AtomicCheckpointHook',
+    'AtomicLocalBackend',
+    'BF16OptimWrapper',
+    'check_checkpoint',
+    'find_last_checkpoint',
+    'load_from_safetensors',
+    'read_checkpoint_shapes',
+]

@@ -1,0 +1,16 @@
+"""The multimodal LLM: frames and a prompt in, the state at ``<SEG>`` out."""
+
+from lavida_mm.models.mllm.mllm_backbone import MLLMBackbone, MLLMOutput
+from lavida_mm.models.mllm.prompts import ANSWER_TEMPLATES, NUM_TEMPLATES, QUESTION_TEMPLATES, SEG_TOKEN
+from lavida_mm.models.mllm.visual_tokens import PatchGrid, count_visual_tokens
+
+__all__ = [
+    'ANSWER_TEMPLATES',
+    'NUM_TEMPLATES',
+    'QUESTION_TEMPLATES',
+    'SEG_TOKEN',
+    'MLLMBackbone',
+    'MLLMOutput',
+    'PatchGrid',
+    'count_visual_tokens',
+]

@@ -1,0 +1,5 @@
+"""Pretraining stand-ins: what released weights bring to the full-size model, learnt by the tiny one itself."""
+
+from lavida_mm.models.pretrain.pixel_text_pretrainer import PixelTextPretrainer
+
+__all__ = ['PixelTextPretrainer']

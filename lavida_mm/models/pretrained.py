@@ -1,0 +1,165 @@
+"""Where released weights come from: a local folder, the Hugging Face cache, and last the hub.
+
+What is missing is named together with where it was looked for and the command that fetches it.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lavida_mm.utils.errors import DataError
+
+__all__ = ['builds_on_meta', 'find_missing_weights', 'find_pretrained']
+
+WEIGHT_FILES = (
+    'model.safetensors',
+    'model.safetensors.index.json',
+    'pytorch_model.bin',
+    'pytorch_model.bin.index.json',
+)
+DOWNLOADED = ('*.json', '*.txt', '*.jinja', '*.model', '*.safetensors')
+TINY_FOLDER = 'checkpoints/tiny'
+TINY_COMMAND = 'python tools/model_tools/make_tiny_models.py --out checkpoints/tiny --seed 0'
+HUB_TIMEOUT = 5  # seconds
+
+
+def builds_on_meta() -> bool:
+    """Whether modules are being built under ``torch.device('meta')``: shapes only, no weights and no files."""
+    return torch.get_default_device().type == 'meta'
+
+
+def is_local(pretrained: str) -> bool:
+    """Whether ``pretrained`` is meant as a folder. A name on the hub is 'owner/name' or 'name'."""
+    if os.path.isdir(pretrained):
+        return True
+    return pretrained.startswith(('.', '/', '~', 'checkpoints/')) or pretrained.count('/') > 1
+
+
+def missing_files(folder: Path, needed: Sequence[str]) -> list[str]:
+    """What a folder in the Hugging Face format lacks.
+
+    Args:
+        folder: an existing folder.
+        needed: names of files that must be there, besides the weights.
+    """
+    missing = [name for name in needed if not (folder / name).is_file()]
+    present = [name for name in WEIGHT_FILES if (folder / name).is_file()]
+    if not present:
+        missing.append(f'weights ({WEIGHT_FILES[0]})')
+    for name in present[:1]:
+        if name.endswith('.index.json'):
+            shards = set(json.loads((folder / name).read_text(encoding='utf-8'))['weight_map'].values())
+            missing.extend(sorted(shard for shard in shards if not (folder / shard).is_file()))
+    return missing
+
+
+def find_pretrained(pretrained: str, *, owner: str, needed: Sequence[str] = ('config.json',)) -> Path:
+    """The local folder that holds a pretrained model; it is downloaded only where there is no other way.
+
+    Args:
+        pretrained: a local folder, or a name on the Hugging Face hub.
+        owner: who asks, for the error: e.g. 'MLLMBackbone'.
+        needed: names of files that must be there, besides the weights.
+
+    Raises:
+        DataError: the folder or a file in it is missing, and why it could not be fetched.
+    """
+    if is_local(pretrained):
+        return _find_folder(pretrained, owner, needed)
+    return _find_on_hub(pretrained, owner, needed)
+
+
+def _find_folder(pretrained: str, owner: str, needed: Sequence[str]) -> Path:
+    folder = Path(pretrained).expanduser().resolve()
+    is_tiny = TINY_FOLDER in folder.as_posix()
+    cure = TINY_COMMAND if is_tiny else 'give an existing folder in the Hugging Face format, or a name on its hub'
+    if not folder.is_dir():
+        raise DataError(f"{owner}.pretrained='{pretrained}': no such folder, looked for {folder}; cure: {cure}")
+    missing = missing_files(folder, needed)
+    if missing:
+        raise DataError(f"{owner}.pretrained='{pretrained}': {folder} lacks {', '.join(missing)}; cure: {cure}")
+    return folder
+
+
+def _find_on_hub(pretrained: str, owner: str, needed: Sequence[str]) -> Path:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    cache = constants.HF_HUB_CACHE
+    fetch: dict[str, Any] = {'repo_id': pretrained, 'allow_patterns': list(DOWNLOADED), 'cache_dir': cache}
+    try:
+        folder = Path(snapshot_download(**fetch, local_files_only=True))
+        reason = 'the cached copy lacks ' + ', '.join(missing_files(folder, needed))
+        if not missing_files(folder, needed):
+            return folder
+    except HFValidationError as error:
+        raise DataError(f"{owner}.pretrained='{pretrained}' is neither a folder nor a name on the hub") from error
+    except LocalEntryNotFoundError:
+        reason = 'nothing is cached'
+    if _is_offline():
+        reason += '; the hub was not asked, since HF_HUB_OFFLINE is set'
+    else:
+        try:
+            return Path(snapshot_download(**fetch, etag_timeout=HUB_TIMEOUT))
+        except Exception as error:  # whatever the network does, the cure is the same
+            cause = type(error.__cause__ or error).__name__
+            reason += f'; the hub could not be reached or does not serve it ({cause})'
+    raise DataError(
+        f"{owner}.pretrained='{pretrained}': weights not found, looked for the folder {Path(pretrained).absolute()} "
+        f'and in the Hugging Face cache {cache}: {reason}; cure: `hf download {pretrained}` (older hub packages: '
+        f'`huggingface-cli download {pretrained}`), or set pretrained to a local folder'
+    )
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    wanted = os.environ.get('HF_HUB_OFFLINE', '') or os.environ.get('TRANSFORMERS_OFFLINE', '')
+    return constants.HF_HUB_OFFLINE or wanted.upper() in ('1', 'ON', 'YES', 'TRUE')
+
+
+def find_missing_weights(config: Mapping[str, Any]) -> list[str]:
+    """One line for each pretrained part or checkpoint that a model's config names and this machine lacks.
+
+    Nothing is downloaded: a name on the hub counts as present only where its files are cached.
+
+    Args:
+        config: the ``model`` part of a config.
+    """
+    return [line for owner, key, value in _walk(config, '') for line in _complain(owner, key, value)]
+
+
+def _walk(node: Any, owner: str) -> Iterator[tuple[str, str, str]]:
+    if isinstance(node, Mapping):
+        owner = node.get('type', owner)
+        for key, value in node.items():
+            if key in ('pretrained', 'checkpoint') and isinstance(value, str):
+                yield str(owner), key, value
+            else:
+                yield from _walk(value, owner)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from _walk(item, owner)
+
+
+def _complain(owner: str, key: str, value: str) -> list[str]:
+    if key == 'checkpoint':
+        path = Path(value).expanduser().resolve()
+        found = value.startswith(('http://', 'https://')) or path.is_file()
+        return [] if found else [f"{owner}.checkpoint='{value}': no such file, looked for {path}"]
+    previous = os.environ.get('HF_HUB_OFFLINE')
+    os.environ['HF_HUB_OFFLINE'] = '1'
+    try:
+        find_pretrained(value, owner=owner)
+        return []
+    except DataError as error:
+        return [str(error)]
+    finally:
+        if previous is None:
+            del os.environ['HF_HUB_OFFLINE']
+        else:
+            os.environ['HF_HUB_OFFLINE'] = previous

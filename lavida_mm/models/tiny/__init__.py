@@ -1,0 +1,1 @@
+"""Tiny models in the formats of the released ones, built without a download."""

@@ -1,0 +1,29 @@
+import pytest
+
+from lavida_mm.datasets.words import check_words, unique_words, word_key
+
+
+def test_words_differ_by_more_than_case_and_blanks():
+    assert word_key('  Red   STAR ') == word_key('red star')
+    assert word_key('redstar') != word_key('red star')
+    assert unique_words(['Red star', 'ring', ' red  star']) == ['Red star', 'ring']
+
+
+def test_check_words_cleans():
+    assert check_words([' red  star', 'ring'], 'categories') == ['red star', 'ring']
+
+
+@pytest.mark.parametrize(
+    ('words', 'rule'),
+    [
+        ([], 'at least one word'),
+        (['red', ' '], "not blank, got ' '"),
+        (['red', 3], 'not blank, got 3'),
+        (['Red', 'red '], "once, got 'red ' twice"),
+        ('red', 'list of words'),
+    ],
+)
+def test_check_words_says_field_and_rule(words, rule):
+    with pytest.raises(ValueError, match=r'^categories') as error:
+        check_words(words, 'categories')
+    assert rule in str(error.value)

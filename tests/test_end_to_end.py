@@ -1,0 +1,162 @@
+"""The whole way on a small synthetic world: train, test, swap parts by config, mix sources."""
+
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from tests.conftest import ROOT, run_python
+
+TINY = 'configs/lavida_tiny.py'
+QWEN2_5 = 'configs/examples/tiny_qwen2_5_vl.py'
+
+
+def world_options(world) -> dict:
+    """The options that point a tiny config at another world, with small batches and no worker processes."""
+    root = 'train_dataloader.dataset.sources'
+    options = {f'{root}.{name}.data_root': f'{world}/{name}' for name in ('images', 'clips', 'mp4_clips')}
+    options[f'{root}.clips_phrases.data_root'] = f'{world}/clips'
+    for split in ('val', 'test'):
+        part = 'val' if split == 'val' else 'benchmark'
+        options[f'{split}_dataloader.dataset.benchmark.root'] = f'{world}/{part}'
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        options[f'{loader}.num_workers'] = 0
+        options[f'{loader}.persistent_workers'] = False
+    options['train_dataloader.batch_size'] = 4
+    return options
+
+
+def run_config(path, work_dir, options: dict, iterations: int = 2) -> dict:
+    """Train a few iterations and test, in this process."""
+    from lavida_mm.engine.launch import build_runner, load_config
+
+    settings = {**options, 'train_cfg.max_iters': iterations, 'train_cfg.val_interval': iterations + 1}
+    for stage in ('train', 'test'):
+        config = load_config(ROOT / path, settings)
+        config.work_dir = str(work_dir)
+        config.experiment_name = f'{work_dir.name}_{stage}'
+        config.visualizer = None
+        config.randomness = dict(seed=0)
+        if stage == 'test':
+            config.load_from = str(work_dir / f'iter_{iterations}.pth')
+        runner = build_runner(config, path)
+        result = runner.train() if stage == 'train' else runner.test()
+    return result
+
+
+@pytest.fixture(autouse=True)
+def in_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(scope='session')
+def qwen2_5_folder(tmp_path_factory):
+    from lavida_mm.models.tiny.builders import save_tiny_mllm
+
+    folder = tmp_path_factory.mktemp('qwen2_5') / 'mllm'
+    save_tiny_mllm(folder, family='qwen2_5_vl', seed=0)
+    return folder
+
+
+SWAPS = {
+    'as it is': (TINY, {}),
+    'no compression, by option': (TINY, {'model.compressor': None}),
+    'no compression, by leaf': ('configs/examples/tiny_no_compression.py', {}),
+    'more positives, by option': (TINY, {'train_dataloader.dataset.shared_steps.sampler.anomaly_ratio': 0.75}),
+    'more positives, by leaf': ('configs/examples/tiny_more_positives.py', {}),
+    'another MLLM, by option': (TINY, {'model.mllm.pretrained': QWEN2_5}),
+    'another MLLM, by leaf': (QWEN2_5, {'model.mllm.pretrained': QWEN2_5}),
+}
+
+
+@pytest.mark.parametrize('name', SWAPS)
+def test_swapped_parts_train_and_test(name, small_world, qwen2_5_folder, tmp_path):
+    path, options = SWAPS[name]
+    options = {key: str(qwen2_5_folder) if value == QWEN2_5 else value for key, value in options.items()}
+    metrics = run_config(path, tmp_path, {**world_options(small_world), **options})
+    assert metrics['vad/num_videos'] == 3
+    assert metrics['vad/num_frames'] == 3 * 48
+    assert metrics['vad/coverage_frames'] == 1
+    assert 0 <= metrics['vad/frame_auc'] <= 1
+    assert 0 <= metrics['vad/pixel_auc'] <= 1
+
+
+def test_the_leaf_configs_change_what_they_say():
+    base = Config.fromfile(TINY)
+    assert base.model.compressor.keep_ratio == 0.5
+    assert Config.fromfile('configs/examples/tiny_no_compression.py').model.compressor is None
+    leaf = Config.fromfile('configs/examples/tiny_more_positives.py')
+    assert leaf.train_dataloader.dataset.shared_steps.sampler.anomaly_ratio == 0.75
+    assert base.train_dataloader.dataset.shared_steps.sampler.anomaly_ratio == 0.5
+    for path in ('tiny_no_compression', 'tiny_more_positives', 'tiny_qwen2_5_vl'):
+        lines = (ROOT / f'configs/examples/{path}.py').read_text().splitlines()
+        assert len([line for line in lines if line and not line.startswith('#')]) <= 5
+
+
+def test_real_images_and_videos_mix_with_synthetic_ones(small_world, shared_data, tmp_path):
+    real = {
+        'train_dataloader.dataset.sources.coco.data_root': f'{shared_data}/media/coco',
+        'train_dataloader.dataset.sources.cutie.data_root': f'{shared_data}/media/cutie',
+    }
+    options = {**world_options(small_world), **real}
+    metrics = run_config('configs/examples/tiny_mixed_sources.py', tmp_path, options, iterations=20)
+    assert metrics['vad/coverage_frames'] == 1
+
+
+def test_shipped_checkpoint_tells_right_words_from_absent_ones(small_world, tmp_path):
+    """A floor far below the reported figures: three videos only, and no figure of the docs depends on it."""
+    scores = {}
+    for words in ('own', 'absent'):
+        options = ['--cfg-options']
+        options += [f'{key}={value}' for key, value in world_options(small_world).items() if key.startswith('test_')]
+        options.append(f'test_dataloader.dataset.prompt_words={words}')
+        checkpoint = 'checkpoints/lavida_tiny.safetensors'
+        done = run_python('tools/test.py', TINY, checkpoint, '--work-dir', tmp_path / words, *options)
+        scores[words] = json.loads((tmp_path / words / 'metrics.json').read_text())
+        assert 'vad/frame_auc' in done.stdout + done.stderr
+    assert scores['own']['vad/frame_auc'] > 0.8
+    assert scores['own']['vad/frame_auc'] > scores['absent']['vad/frame_auc'] + 0.15
+
+
+def test_pretraining_stand_in_trains_and_hands_over(small_world, tmp_path):
+    """Its weights find their places in LAVIDA: image encoder, text encoder and similarity."""
+    from lavida_mm.engine.launch import build_runner, load_config
+    from lavida_mm.registry import MODELS
+
+    config = load_config(
+        'configs/pretrain/tiny_segmenter_text.py',
+        {
+            'train_dataloader.dataset.data_root': f'{small_world}/stage0',
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'train_dataloader.batch_size': 2,
+            'train_cfg.max_iters': 2,
+        },
+    )
+    config.work_dir, config.visualizer, config.experiment_name = str(tmp_path), None, 'pixel_text'
+    build_runner(config, 'configs/pretrain/tiny_segmenter_text.py').train()
+    weights = tmp_path / 'pixel_text.safetensors'
+    prefixes = ['segmenter.image_encoder.', 'text_encoder.', 'similarity.']
+    run_python('tools/model_tools/publish_checkpoint.py', tmp_path, weights, '--prefix', *prefixes)
+
+    tiny = load_config(
+        TINY,
+        {
+            'model.text_encoder.init_cfg.checkpoint': str(weights),
+            'model.projector.similarity.init_cfg.checkpoint': str(weights),
+            'model.mask_head.segmenter.image_encoder.init_cfg.checkpoint': str(weights),
+        },
+    )
+    model = MODELS.build(tiny.model)
+    model.init_weights()
+    from safetensors.torch import load_file
+
+    trained = load_file(weights)
+    places = zip(prefixes, (model.mask_head.segmenter.image_encoder, model.text_encoder, model.projector.similarity))
+    for prefix, part in places:
+        state = part.state_dict()
+        names = [name for name in trained if name.startswith(prefix)]
+        assert len(names) == len(state)
+        for name in names:
+            torch.testing.assert_close(state[name.removeprefix(prefix)], trained[name])

@@ -1,0 +1,168 @@
+"""Print the size of a config's model: parameters, trained ones, and visual tokens before and after compression.
+
+    python tools/analysis_tools/model_summary.py configs/lavida_7b.py
+    python tools/analysis_tools/model_summary.py configs/lavida_tiny.py --size 96 96 --json
+
+The model is built on the meta device: no weights are needed, and the 7B model takes a second.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from lavida_mm.utils.errors import UsageError, run_tool
+
+Parts = dict[str, list[Any]]  # name of a part -> its parameters
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--frames', type=int, help="frames of the clip (the config's window)")
+    parser.add_argument(
+        '--size', type=int, nargs=2, default=(720, 1280), metavar=('H', 'W'), help='of the frames (720 1280)'
+    )
+    parser.add_argument('--json', action='store_true', help='print JSON instead of tables')
+    return parser.parse_args()
+
+
+def build_on_meta(config: Any) -> Any:
+    """The config's model, with shapes and no weights."""
+    import torch
+
+    from lavida_mm.registry import MODELS
+
+    with torch.device('meta'):
+        return MODELS.build(config.model)
+
+
+def mllm_parts(mllm: Any) -> Parts:
+    """The parameters of a multimodal LLM by what they are for."""
+    tower = {id(parameter) for parameter in mllm.vision_tower.parameters()}
+    ends = (mllm.model.get_input_embeddings(), mllm.model.get_output_embeddings())
+    embeddings = {id(parameter) for module in ends for parameter in module.parameters()}
+    parts: Parts = {'vision tower': [], 'language model': [], 'adapters': [], 'embeddings and head': []}
+    for name, parameter in mllm.named_parameters():
+        if 'lora_' in name:
+            parts['adapters'].append(parameter)
+        elif id(parameter) in tower:
+            parts['vision tower'].append(parameter)
+        elif id(parameter) in embeddings:
+            parts['embeddings and head'].append(parameter)
+        else:
+            parts['language model'].append(parameter)
+    return parts
+
+
+def mask_head_parts(head: Any) -> Parts:
+    """The parameters of a mask head: the segmenter's image encoder, and all that decodes."""
+    encoder = {id(parameter) for parameter in head.segmenter.image_encoder.parameters()}
+    parts: Parts = {'image encoder': [], 'decoder': []}
+    for parameter in head.parameters():
+        parts['image encoder' if id(parameter) in encoder else 'decoder'].append(parameter)
+    return parts
+
+
+def collect_parts(model: Any) -> Parts:
+    """Parameters of each part of the model, and of the parts of its two largest."""
+    parts: Parts = {}
+    for name, child in model.named_children():
+        if name == 'data_preprocessor':
+            continue
+        parts[name] = list(child.parameters())
+        inner = {'mllm': mllm_parts, 'mask_head': mask_head_parts}.get(name)
+        if inner is not None:
+            parts.update({f'{name}.{part}': found for part, found in inner(child).items()})
+    return parts
+
+
+def count(parameters: Iterable[Any]) -> dict[str, Any]:
+    """Number of parameters, of trained ones, and their share."""
+    parameters = list(parameters)
+    total = sum(parameter.numel() for parameter in parameters)
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return {'parameters': total, 'trainable': trained, 'trainable_share': trained / total if total else 0.0}
+
+
+def count_tokens(model: Any, num_frames: int, size: tuple[int, int]) -> dict[str, dict[str, int]]:
+    """Visual tokens of a clip before and after compression, for this size and at most, in training and at test."""
+    mllm, compressor = model.mllm, model.compressor
+    shown = min(num_frames, mllm.llm_sample_frames or num_frames)
+    grids = -(-shown // mllm.patch_grid.temporal)
+    tokens = {}
+    for phase, training in (('training', True), ('test', False)):
+        most = grids * mllm.pixel_budget(num_frames > 1, training)[1]
+        before = mllm.count_visual_tokens(num_frames, *size, training=training)
+        kept = [compressor.count_kept(number) if compressor is not None else number for number in (before, most)]
+        tokens[phase] = {'before': before, 'after': kept[0], 'most_before': most, 'most_after': kept[1]}
+    return tokens
+
+
+def summarise(config: Any, num_frames: int | None, size: tuple[int, int]) -> dict[str, Any]:
+    """All figures of one config."""
+    model = build_on_meta(config)
+    parts = {name: count(parameters) for name, parameters in collect_parts(model).items()}
+    summary = {'parts': parts, 'total': count(model.parameters())}
+    if hasattr(model, 'mllm'):
+        if num_frames is None:
+            num_frames = config.test_dataloader.dataset.window
+        summary['mllm_billions'] = parts['mllm']['parameters'] / 1e9
+        summary['clip'] = {'frames': num_frames, 'height': size[0], 'width': size[1]}
+        summary['visual_tokens'] = count_tokens(model, num_frames, size)
+    return summary
+
+
+def format_table(rows: list[tuple[str, ...]]) -> str:
+    """Rows as aligned columns, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [f'{text:>{width}}' for text, width in zip(others, widths[1:], strict=True)]
+        lines.append('  '.join([f'{first:<{widths[0]}}', *cells]))
+    return '\n'.join(lines)
+
+
+def format_billions(billions: float) -> str:
+    """A number of parameters in billions, or in millions where there are few."""
+    return f'{billions:.2f} B' if billions >= 0.1 else f'{1000 * billions:.2f} M'
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """The summary as tables."""
+    rows = [('part', 'parameters', 'trainable', 'share')]
+    for name, figures in [*summary['parts'].items(), ('total', summary['total'])]:
+        label = f'  {name.split(".")[1]}' if '.' in name else name
+        share = f'{figures["trainable_share"]:.2%}'
+        rows.append((label, f'{figures["parameters"]:,}', f'{figures["trainable"]:,}', share))
+    text = format_table(rows)
+    if 'visual_tokens' in summary:
+        clip = summary['clip']
+        rows = [('visual tokens', 'before', 'after', 'at most', 'at most after')]
+        for phase, tokens in summary['visual_tokens'].items():
+            rows.append((phase, *(f'{number:,}' for number in tokens.values())))
+        text += f'\n\nMLLM: {format_billions(summary["mllm_billions"])} parameters\n'
+        text += f'clip of {clip["frames"]} frames, {clip["height"]} x {clip["width"]} pixels\n\n{format_table(rows)}'
+    return text
+
+
+def main() -> None:
+    """Build, count and print."""
+    args = parse_args()
+    if args.frames is not None and args.frames < 1:
+        raise UsageError(f'--frames must be at least 1, got {args.frames}')
+    if min(args.size) < 1:
+        raise UsageError(f'--size must be at least 1 x 1, got {args.size[0]} x {args.size[1]}')
+    from lavida_mm.engine.launch import load_config
+
+    summary = summarise(load_config(args.config), args.frames, tuple(args.size))
+    sys.stdout.write((json.dumps(summary, indent=2) if args.json else describe(summary)) + '\n')
+
+
+if __name__ == '__main__':
+    run_tool(main)

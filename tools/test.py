@@ -1,0 +1,90 @@
+"""Evaluate a checkpoint on the test set of a config.
+
+    python tools/test.py configs/lavida_tiny.py checkpoints/lavida_tiny.safetensors --work-dir work_dirs/test
+
+Writes the figures to metrics.json in the work dir, and logs them as a table.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lavida_mm.utils.errors import UsageError, config_errors, run_tool
+
+
+def parse_args() -> argparse.Namespace:
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file, .safetensors or .pth')
+    parser.add_argument('--work-dir', help='folder of metrics.json and logs (work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='values over those of the config: a.b=1 c=[1,2]'
+    )
+    parser.add_argument('--device', help='cpu, cuda or cuda:N (the first GPU, or the CPU where there is none)')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='who starts processes')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by launchers')
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def make_table(metrics: dict[str, Any]) -> str:
+    """Names and figures in two aligned columns."""
+    shown = {name: f'{value:.4f}' if isinstance(value, float) else str(value) for name, value in metrics.items()}
+    width, room = max(map(len, shown)), max(map(len, shown.values()))
+    return '\n'.join(f'{name:<{width}}  {value:>{room}}' for name, value in shown.items())
+
+
+def main() -> None:
+    args = parse_args()
+    if args.device is not None:
+        choose_device(args.device)
+
+    from mmengine.dist import is_main_process
+    from mmengine.logging import print_log
+
+    from lavida_mm.engine import check_checkpoint
+    from lavida_mm.engine.launch import build_runner, close_distributed, load_config, prepare_distributed
+    from lavida_mm.utils.atomic import write_json
+
+    config = load_config(args.config, args.cfg_options)
+    config.work_dir = args.work_dir or config.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    config.load_from, config.resume = args.checkpoint, False
+    prepare_distributed(config, args.launcher)
+    runner = build_runner(config, args.config)
+    check_checkpoint(getattr(runner.model, 'module', runner.model), args.checkpoint)
+    with config_errors(args.config):
+        if runner.test_loop is None:
+            raise ValueError('test_cfg, test_dataloader and test_evaluator must be set for a test')
+    metrics = runner.test()
+    if is_main_process():
+        path = Path(config.work_dir) / 'metrics.json'
+        write_json(path, {**metrics, 'checkpoint': Path(args.checkpoint).name, 'config': Path(args.config).name})
+        print_log(f'{path}\n{make_table(metrics)}', logger='current')
+    close_distributed()
+
+
+def choose_device(device: str) -> None:
+    """Show torch only the device that was asked for; mmengine takes what it sees when it is imported."""
+    if device == 'cpu':
+        os.environ['CUDA_VISIBLE_DEVICES'] = ''
+        return
+    kind, _, number = device.partition(':')
+    if kind != 'cuda' or (number and not number.isdigit()):
+        raise UsageError(f'--device must be cpu, cuda or cuda:N, got {device}')
+    if number:
+        os.environ['CUDA_VISIBLE_DEVICES'] = number
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UsageError(f'--device {device}: torch sees no such GPU here')
+
+
+if __name__ == '__main__':
+    run_tool(main)
