@@ -44,7 +44,7 @@ docs-serve: env ## show the guide at http://127.0.0.1:8000 while you write
 	$(BIN)/mkdocs serve
 
 retrain: env ## train the shipped checkpoint again from scratch (an hour on two cores)
-	$(BIN)/python tools/retrain_tiny.py
+	$(BIN)/python tools/retrain_tiny.py --seed 1
 
 lock: env ## write requirements/lock.txt from what is installed in .venv
 	$(BIN)/python tools/dev/update_lock.py

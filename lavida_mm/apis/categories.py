@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from lavida_mm.datasets.words import check_words
+
 __all__ = ['MAX_CATEGORIES', 'check_categories', 'split_categories']
 
 MAX_CATEGORIES = 100  # the prompt lists every word, and a longer list crowds out the frames
@@ -37,24 +39,10 @@ def check_categories(words: Sequence[str]) -> list[str]:
     Raises:
         ValueError: if there is no word, a blank one, a repeated one, or more than ``MAX_CATEGORIES``.
     """
-    if isinstance(words, str):
-        raise ValueError(f'categories must be a list of words, got the text {words!r}')
-    if not words:
-        raise ValueError("categories must name at least one word, got '' (example: 'red star, blue ring')")
-    if len(words) > MAX_CATEGORIES:
-        raise ValueError(f'categories must name at most {MAX_CATEGORIES} words, got {len(words)}')
-    checked: list[str] = []
-    seen: dict[str, str] = {}
-    for number, word in enumerate(words, start=1):
-        if not isinstance(word, str):
-            raise ValueError(f'categories: word {number} must be text, got {word!r}')
-        word = ' '.join(word.split())
-        if not word:
-            raise ValueError(f"categories: word {number} of {len(words)} must not be blank, got ''")
+    checked = check_words(words, 'categories')
+    if len(checked) > MAX_CATEGORIES:
+        raise ValueError(f'categories must name at most {MAX_CATEGORIES} words, got {len(checked)}')
+    for word in checked:
         if not word.isprintable():
-            raise ValueError(f'categories: word {number} must hold printable characters only, got {word!r}')
-        if word.casefold() in seen:
-            raise ValueError(f'categories must differ (case aside), got {seen[word.casefold()]!r} and {word!r}')
-        seen[word.casefold()] = word
-        checked.append(word)
+            raise ValueError(f'categories must hold printable characters only, got {word!r}')
     return checked

@@ -72,7 +72,6 @@ class VADInferencer:
         tested = self.config.get('test_dataloader', {}).get('dataset', {})
         self.window = tested.get('window', DEFAULT_WINDOW)
         self.stride = tested.get('frame_interval', 1)
-        self.backend = tested.get('reader', {}).get('backend', 'decord')
 
     def __call__(
         self, path: str | Path, categories: Sequence[str], *, window: int | None = None, stride: int | None = None
@@ -117,9 +116,9 @@ class VADInferencer:
 
     def _stream(self, path: str | Path, categories: list[str], window: int, stride: int) -> Iterator[WindowResult]:
         with ExitStack() as stack:
-            video = stack.enter_context(open_any_video(path, self.backend))
+            video = stack.enter_context(open_any_video(path))
             # Between two frames that the model sees lie others; one reader per pace lets both read forward only.
-            follower = video if stride == 1 else stack.enter_context(open_any_video(path, self.backend))
+            follower = video if stride == 1 else stack.enter_context(open_any_video(path))
             for start in range(0, video.num_frames, window * stride):
                 end = min(start + window * stride, video.num_frames)
                 seen = range(start, end, stride)
@@ -171,16 +170,16 @@ class VADInferencer:
         return scores, sample.pred_masks[:num_valid].half().cpu().numpy()
 
 
-def open_any_video(path: str | Path, backend: str = 'decord') -> VideoReader:
-    """Open a video with the backend asked for, or with the other one where that cannot read it.
+def open_any_video(path: str | Path) -> VideoReader:
+    """Open a video with whichever backend can read it: PyAV, whose memory stays flat over hours, else decord.
 
     Raises:
         DataError: if no backend can read it.
     """
     try:
-        return open_video(path, backend)
+        return open_video(path, 'pyav')
     except DataError:
-        return open_video(path, 'pyav' if backend == 'decord' else 'decord')
+        return open_video(path, 'decord')
 
 
 def choose_device(name: str | None = None) -> torch.device:

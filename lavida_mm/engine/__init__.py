@@ -1,7 +1,7 @@
 """What mmengine lacks: whole checkpoints, safe loading, and a launch without GPUs.
 
-Importing this package registers the storage backend ``atomic_local``, the safetensors loader, the hooks and the bfloat16
-optimizer wrapper, and puts on torch's allow-list the classes that mmengine's own checkpoints hold.
+Importing this package registers the storage backend ``atomic_local``, the safetensors loader, the hooks and the
+bfloat16 optimizer wrapper, and puts on torch's allow-list the classes that mmengine's own checkpoints hold.
 """
 
 from lavida_mm.engine.atomic_checkpoint_hook import AtomicCheckpointHook

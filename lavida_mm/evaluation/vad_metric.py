@@ -62,7 +62,9 @@ def join_windows(records: Sequence[Mapping[str, Any]]) -> dict[str, VideoCurve]:
             curve = VideoCurve(np.full(num_frames, np.nan), np.zeros(num_frames, dtype=np.int64))
             curves[video_id] = curve
         if curve.scores.size != num_frames:
-            raise DataError(f'video {video_id}: num_frames must be one number, got {curve.scores.size} and {num_frames}')
+            raise DataError(
+                f'video {video_id}: num_frames must be one number, got {curve.scores.size} and {num_frames}'
+            )
         _write_window(curve, record)
     return curves
 

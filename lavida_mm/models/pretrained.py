@@ -21,7 +21,7 @@ WEIGHT_FILES = (
     'pytorch_model.bin',
     'pytorch_model.bin.index.json',
 )
-DOWNLOADED = ('*.json', '*.txt', '*.jinja', '*.model', '*.safetensors')
+DOWNLOADED = ('*.json', '*.txt', '*.jinja', '*.model', '*.safetensors', 'pytorch_model*.bin')
 TINY_FOLDER = 'checkpoints/tiny'
 TINY_COMMAND = 'python tools/model_tools/make_tiny_models.py --out checkpoints/tiny --seed 0'
 HUB_TIMEOUT = 5  # seconds
@@ -93,9 +93,10 @@ def _find_on_hub(pretrained: str, owner: str, needed: Sequence[str]) -> Path:
     fetch: dict[str, Any] = {'repo_id': pretrained, 'allow_patterns': list(DOWNLOADED), 'cache_dir': cache}
     try:
         folder = Path(snapshot_download(**fetch, local_files_only=True))
-        reason = 'the cached copy lacks ' + ', '.join(missing_files(folder, needed))
-        if not missing_files(folder, needed):
+        missing = missing_files(folder, needed)
+        if not missing:
             return folder
+        reason = f'the cached copy lacks {", ".join(missing)}'
     except HFValidationError as error:
         raise DataError(f"{owner}.pretrained='{pretrained}' is neither a folder nor a name on the hub") from error
     except LocalEntryNotFoundError:
@@ -104,7 +105,11 @@ def _find_on_hub(pretrained: str, owner: str, needed: Sequence[str]) -> Path:
         reason += '; the hub was not asked, since HF_HUB_OFFLINE is set'
     else:
         try:
-            return Path(snapshot_download(**fetch, etag_timeout=HUB_TIMEOUT))
+            folder = Path(snapshot_download(**fetch, etag_timeout=HUB_TIMEOUT))
+            missing = missing_files(folder, needed)
+            if not missing:
+                return folder
+            reason = f'the copy on the hub lacks {", ".join(missing)}'
         except Exception as error:  # whatever the network does, the cure is the same
             cause = type(error.__cause__ or error).__name__
             reason += f'; the hub could not be reached or does not serve it ({cause})'

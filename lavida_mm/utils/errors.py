@@ -42,7 +42,9 @@ def describe_error(error: BaseException) -> str:
     return ' '.join(text.split()) or type(error).__name__
 
 
-def find_cause(error: BaseException, kind: type[BaseException] | tuple[type[BaseException], ...]) -> BaseException | None:
+def find_cause(
+    error: BaseException, kind: type[BaseException] | tuple[type[BaseException], ...]
+) -> BaseException | None:
     """The first exception of ``kind`` in the chain of causes of ``error``, itself included.
 
     mmengine's registries and torch's workers raise an error of ours again inside one of theirs.

@@ -1,15 +1,18 @@
 """VADInferencer over a detector whose answers are known: every frame once, in order, in bounded memory."""
 
 import gc
+import json
 import pickle
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from safetensors.torch import save_file
 
 from lavida_mm.apis import VADInferencer, choose_device, open_any_video
+from lavida_mm.registry import DATASETS
 from lavida_mm.utils import DataError, UsageError
 from tests import fake_detector  # noqa: F401 - registers RednessDetector
 from tests.videos import red_square_frames, write_video
@@ -71,7 +74,7 @@ def test_what_the_model_is_told(inferencer, clip):
 
 
 def test_window_and_stride_come_from_the_config(clip):
-    tested = dict(window=3, frame_interval=2, reader=dict(backend='pyav'))
+    tested = dict(window=3, frame_interval=2)
     config = Config(dict(model=dict(type='RednessDetector'), test_dataloader=dict(dataset=tested)))
     inferencer = VADInferencer(config, device='cpu')
     inferencer(clip, ['square'])
@@ -166,3 +169,31 @@ def test_devices():
             choose_device(name)
     with pytest.raises(UsageError, match="device must be there, got 'cuda:99'"):
         choose_device('cuda:99')
+
+
+@pytest.mark.parametrize('stride', [1, 3])
+def test_scores_equal_those_of_the_test_data_set(inferencer, clip, stride):
+    """Reading a video here and through tools/test.py's data set is the same, to the last bit."""
+    record = dict(
+        video_id='clip', path=clip.name, num_frames=NUM_FRAMES, fps=10.0, height=32, width=32, categories=['square'],
+        anomalies=[],
+    )  # fmt: skip
+    (clip.parent / 'manifest.json').write_text(json.dumps(dict(version=1, name='one', videos=[record])))
+    dataset = DATASETS.build(
+        dict(
+            type='VideoAnomalyDataset',
+            benchmark=dict(type='ManifestBenchmark', root=str(clip.parent), ann_file='manifest.json'),
+            window=4,
+            frame_interval=stride,
+            pipeline=[dict(type='PackVADInputs')],
+        )
+    )
+    offline = np.full(NUM_FRAMES, np.nan, np.float32)
+    for item in dataset:
+        (sample,) = inferencer.model.test_step(pseudo_collate([item]))
+        for row in range(sample.num_valid):
+            first = sample.frame_inds[row]
+            offline[first : first + stride] = sample.pred_frame_scores[row].item()
+    online = inferencer(clip, ['square'], window=4, stride=stride)
+    np.testing.assert_array_equal(online, offline)
+    assert online.max() > 0

@@ -174,7 +174,7 @@ def test_absent_words_that_nobody_gave(tmp_path):
 def test_bad_run_lengths_of_a_mask(tmp_path):
     anomalies = [{'category': 'x', 'start': 1, 'end': 3, 'masks': {'1': {'size': [SIDE, SIDE], 'counts': '1'}}}]
     dataset = build(change(tmp_path, 'rle', anomalies=anomalies))
-    with pytest.raises(DataError, match="video 'v0': masks of frame 1: segmentation.counts must sum to"):
+    with pytest.raises(DataError, match=r"video 'v0': masks of frame 1: segmentation.counts must sum to"):
         dataset[0]
 
 

@@ -163,7 +163,7 @@ def test_a_damaged_frame_is_an_error_and_not_garbage(folder, fast_start, backend
 def test_missing_file_and_unknown_backend(tmp_path, plain):
     with pytest.raises(DataError, match='no such file'):
         open_video(tmp_path / 'missing.mp4')
-    with pytest.raises(ValueError, match="backend must be one of .*, got 'ffmpeg'"):
+    with pytest.raises(ValueError, match=r"backend must be one of .*, got 'ffmpeg'"):
         open_video(plain, 'ffmpeg')
 
 

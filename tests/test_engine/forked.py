@@ -32,7 +32,7 @@ def _main(tool, args, out, err, environment):
 
 def start(tool, *args, folder, **environment):
     """Start a tool; its output goes to ``folder``."""
-    import lavida_mm.engine  # noqa: F401
+    import lavida_mm.engine
     import lavida_mm.models  # noqa: F401  # imported here once, not in each child
 
     outputs = (folder / 'out.txt', folder / 'err.txt')
@@ -44,7 +44,7 @@ def start(tool, *args, folder, **environment):
 def run(tool, *args, folder, **environment):
     """Run a tool to its end."""
     process = start(tool, *args, folder=folder, **environment)
-    process.join(120)
+    process.join(300)
     assert process.exitcode is not None, 'the tool hangs'
     return Finished(process.exitcode, (folder / 'out.txt').read_text(), (folder / 'err.txt').read_text())
 

@@ -116,6 +116,23 @@ def test_the_hub_is_asked_when_nothing_is_cached(empty_cache, monkeypatch, tmp_p
     assert find_pretrained(NAME, owner='MLLMBackbone') == tmp_path / 'served'
 
 
+def test_a_hub_whose_copy_is_incomplete(empty_cache, monkeypatch, tmp_path):
+    def serve(*args, local_files_only=False, **kwargs):
+        if local_files_only:
+            raise errors.LocalEntryNotFoundError('nothing')
+        return str(fill(tmp_path / 'served', 'config.json'))
+
+    monkeypatch.setattr('huggingface_hub.snapshot_download', serve)
+    with pytest.raises(DataError, match=r'the copy on the hub lacks weights \(model\.safetensors\)'):
+        find_pretrained(NAME, owner='MLLMBackbone')
+
+
+def test_the_environment_is_left_as_it_was(empty_cache, monkeypatch):
+    monkeypatch.setenv('HF_HUB_OFFLINE', '0')
+    assert len(find_missing_weights(dict(type='MLLMBackbone', pretrained=NAME))) == 1
+    assert pretrained.os.environ['HF_HUB_OFFLINE'] == '0'
+
+
 def test_a_name_that_no_hub_can_hold(empty_cache):
     with pytest.raises(DataError, match='neither a folder nor a name on the hub'):
         find_pretrained('not a name!', owner='MLLMBackbone')

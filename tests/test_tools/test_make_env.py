@@ -68,7 +68,8 @@ def test_builds_in_order_and_is_a_no_op_afterwards(checkout):
     assert done.returncode == 0, done.stderr
     assert [f'[{number}/5]' in done.stdout for number in range(1, 6)] == [True] * 5
     installed = [call.split('--no-build-isolation')[1].split() for call in calls(checkout)]
-    assert installed == [['pip==1'], ['torch==2'], ['mmcv==2.1.0'], ['six==1', 'zipp==3'], ['--editable', str(checkout)]]
+    assert installed[:4] == [['pip==1'], ['torch==2'], ['mmcv==2.1.0'], ['six==1', 'zipp==3']]
+    assert installed[4:] == [['--editable', str(checkout)]]
 
     begin = time.monotonic()
     again = make_env(checkout)

@@ -208,11 +208,13 @@ def select_settings(model: Any) -> list[Setting]:
 def main() -> None:
     args = parse_args()
 
+    from mmengine.logging import MMLogger
     from tqdm import tqdm
 
     from lavida_mm.engine.launch import load_config
     from lavida_mm.utils.atomic import atomic_path, write_json
 
+    MMLogger.get_instance('ablation', log_level='WARNING')  # a line per run would tear the progress bar
     config = load_config(args.config, args.cfg_options)
     if args.benchmark_root is not None:
         config.test_dataloader.dataset.benchmark.root = args.benchmark_root

@@ -1,8 +1,8 @@
 """Prints those of the given pins (name==version) that are not installed, or not whole, in this environment.
 
-An installation that was interrupted can leave a package that has its metadata but not all of its files: every file
-in its record must be there, and not be shorter than recorded. With --repair, what is not whole loses its metadata, so that pip installs it
-again.
+An installation that was interrupted can leave a package that has its metadata but not all of its files: every file in
+its record must be there, and not be shorter than recorded. With --repair, what is not whole loses its metadata, so
+that pip installs it again.
 """
 
 import re

@@ -10,6 +10,9 @@ from lavida_mm.registry import MODELS
 
 __all__ = ['ConvImageEncoder']
 
+# With fewer channels, torch 2.11's channels-last convolutions write beyond their buffers on the CPU (8: heap corruption).
+CHANNEL_BLOCK = 16
+
 
 class _ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions beside a shortcut; the first may halve the resolution."""
@@ -41,7 +44,7 @@ class ConvImageEncoder(BaseModule):
     depend on its neighbours there.
 
     Args:
-        widths: channels of the stages; stage i works at 1 / 2**(i + 1) of the resolution.
+        widths: channels of the stages, multiples of 16; stage i works at 1 / 2**(i + 1) of the resolution.
         depths: residual blocks of each stage.
         out_channels: channels of the features.
         norm_eval: keep the running statistics while training too; for fine-tuning with small batches.
@@ -67,6 +70,8 @@ class ConvImageEncoder(BaseModule):
                 f'widths, depths and out_channels must be at least 1, got {tuple(widths)}, {tuple(depths)} and '
                 f'{out_channels}'
             )
+        if any(width % CHANNEL_BLOCK for width in widths):
+            raise ValueError(f'widths must be multiples of {CHANNEL_BLOCK}, got {tuple(widths)}')
         self.stride = 2 ** len(widths)
         self.out_channels = out_channels
         self.norm_eval = norm_eval

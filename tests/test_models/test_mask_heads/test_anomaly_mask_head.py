@@ -14,7 +14,7 @@ from lavida_mm.structures import VADDataSample
 SIDE, DIM = 32, 16
 SEGMENTER = dict(
     type='SAM',
-    image_encoder=dict(type='ConvImageEncoder', widths=(4, 6, 8), depths=(1, 1, 1), out_channels=DIM),
+    image_encoder=dict(type='ConvImageEncoder', widths=(16, 16, 16), depths=(1, 1, 1), out_channels=DIM),
     image_size=SIDE, prompt_dim=DIM, transformer_depth=1, transformer_heads=2, transformer_mlp=24, iou_hidden=16,
     freeze_image_encoder=False,
 )  # fmt: skip

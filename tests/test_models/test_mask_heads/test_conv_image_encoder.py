@@ -49,7 +49,11 @@ def test_norm_eval_keeps_the_statistics():
 
 @pytest.mark.parametrize(
     ('change', 'rule'),
-    [(dict(depths=(1, 1)), 'one entry per stage'), (dict(widths=(16, 0, 8)), 'must be at least 1')],
+    [
+        (dict(depths=(1, 1)), 'one entry per stage'),
+        (dict(widths=(16, 0, 8)), 'must be at least 1'),
+        (dict(widths=(8, 16, 32)), 'multiples of 16'),
+    ],
 )
 def test_bad_sizes_are_refused(change, rule):
     with pytest.raises(ValueError, match=rule):

@@ -17,7 +17,7 @@ from lavida_mm.utils.errors import DataError
 SIDE, DIM = 64, 32
 VIT = dict(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), window_size=3, position_size=SIDE)
 SIZES = dict(prompt_dim=DIM, transformer_heads=4, transformer_mlp=48, iou_hidden=24, mask_in_channels=8)
-CONV = dict(type='ConvImageEncoder', widths=(4, 6, 8), depths=(1, 1, 1), out_channels=DIM)
+CONV = dict(type='ConvImageEncoder', widths=(16, 16, 16), depths=(1, 1, 1), out_channels=DIM)
 OWN = ('mask_decoder.object_token.', 'mask_decoder.object_head.')
 
 
