@@ -42,6 +42,8 @@ class VADDataSample(BaseDataElement):
     def __setattr__(self, name, value):
         rank = self._ranks.get(name)
         if rank is not None and (not isinstance(value, torch.Tensor) or value.ndim != rank):
-            found = f'a tensor of shape {tuple(value.shape)}' if isinstance(value, torch.Tensor) else type(value).__name__
+            found = (
+                f'a tensor of shape {tuple(value.shape)}' if isinstance(value, torch.Tensor) else type(value).__name__
+            )
             raise ValueError(f'VADDataSample.{name} must be a tensor of {rank} dimensions, got {found}')
         super().__setattr__(name, value)

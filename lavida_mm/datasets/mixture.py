@@ -58,7 +58,7 @@ class SourceMixture(ConcatDataset):
 
     Args:
         sources: name -> config of the source; the name becomes the source's, where it has none of its own.
-        shares: name -> share of the samples, to any sum (METHOD, section 1, lists the paper's).
+        shares: name -> share of the samples, to any sum (docs/method.md, section 1, lists the paper's).
         shared_steps: name -> transform that follows each source's own pipeline, in this order: the sampler and the
             packing, which all sources share, so that a config swaps the sampler in one place.
 

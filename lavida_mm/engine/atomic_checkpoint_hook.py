@@ -19,6 +19,9 @@ class AtomicCheckpointHook(CheckpointHook):
     can leave no whole checkpoint at all. Takes the arguments of ``CheckpointHook``.
     """
 
+    backend_args: dict | None
+    keep_ckpt_ids: deque
+
     def before_train(self, runner: Any) -> None:
         """Choose atomic writing unless the config names another storage, and prepare as mmengine does."""
         if self.backend_args is None and self.file_client_args is None:

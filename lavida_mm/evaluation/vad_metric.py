@@ -228,7 +228,8 @@ class VADMetric(BaseMetric):
             truth = _to_numpy(items['gt_masks'])[:valid].astype(bool)
         if predicted.shape != truth.shape:
             raise DataError(
-                f'video {video_id}: pred_masks and gt_masks must be of one shape, got {predicted.shape} and {truth.shape}'
+                f'video {video_id}: pred_masks and gt_masks must be of one shape, '
+                f'got {predicted.shape} and {truth.shape}'
             )
         for index, scores, mask in zip(inds.tolist(), predicted, truth, strict=True):
             if (video_id, index) in self._seen:

@@ -219,7 +219,7 @@ def test_a_video_that_breaks_off_on_the_way(run, files, tmp_path):
         (['--stride', '-2'], '--stride must be a whole number of at least 1, got -2'),
         (['--device', 'tpu'], "--device must be 'cpu', 'cuda' or 'cuda:<number>', got 'tpu'"),
         (['--device', 'cuda:99'], "--device must be there, got 'cuda:99'"),
-        (['--categories', ''], "--categories must hold at least one word, got an empty list"),
+        (['--categories', ''], '--categories must hold at least one word, got an empty list'),
         (['--categories', 'a,,b'], "--categories must hold words that are not blank, got ''"),
         (['--categories', 'a, A'], "--categories must name each word once, got ' A' twice"),
         (['--categories', ','.join(map(str, range(200)))], '--categories must name at most 100 words, got 200'),

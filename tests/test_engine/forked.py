@@ -4,6 +4,7 @@ import os
 import runpy
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,8 +25,10 @@ def _main(tool, args, out, err, environment):
     for number, path in ((1, out), (2, err)):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
-    sys.stdout, sys.stderr = open(1, 'w', closefd=False), open(2, 'w', closefd=False)
+    sys.stdout = open(1, 'w', closefd=False)  # noqa: SIM115  # pytest has put its own objects there
+    sys.stderr = open(2, 'w', closefd=False)  # noqa: SIM115
     os.environ.update(environment)
+    warnings.simplefilter('default')  # as in a process of its own: pytest turns warnings into errors
     sys.argv = [str(tool), *map(str, args)]
     runpy.run_path(str(ROOT / tool), run_name='__main__')
 

@@ -1,7 +1,9 @@
+import socket
+
 import pytest
 import torch
 
-from lavida_mm.engine.launch import load_config, prepare_distributed
+from lavida_mm.engine.launch import build_runner, close_distributed, load_config, prepare_distributed
 from lavida_mm.utils import UsageError
 from tests.test_engine.toy import write_config
 
@@ -48,3 +50,37 @@ def test_launcher_without_its_environment(tmp_path, monkeypatch, launcher, name)
         monkeypatch.delenv(each, raising=False)
     with pytest.raises(UsageError, match=f'--launcher {launcher}: {name} must be in the environment'):
         prepare_distributed(load_config(write_config(tmp_path)), launcher)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU mmengine starts the processes itself')
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm'])
+def test_processes_without_gpus_talk_by_gloo(tmp_path, monkeypatch, launcher):
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    names = {
+        'pytorch': {'RANK': '0', 'WORLD_SIZE': '1', 'LOCAL_RANK': '0', 'MASTER_ADDR': '127.0.0.1'},
+        'slurm': {'SLURM_PROCID': '0', 'SLURM_NTASKS': '1', 'SLURM_LOCALID': '0'},
+    }
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR'):
+        monkeypatch.setenv(name, '')  # so that what is set below is taken back
+        monkeypatch.delenv(name)
+    for name, value in {**names[launcher], 'MASTER_PORT': str(port)}.items():
+        monkeypatch.setenv(name, value)
+    config = load_config(write_config(tmp_path))
+    try:
+        prepare_distributed(config, launcher)
+        assert torch.distributed.get_backend() == 'gloo'
+    finally:
+        close_distributed()
+    assert not torch.distributed.is_initialized()
+    assert config.launcher == launcher
+    assert config.model_wrapper_cfg.device_ids is None
+    assert config.model_wrapper_cfg.find_unused_parameters is True
+
+
+def test_wrong_component_names_config_and_rule(tmp_path):
+    path = write_config(tmp_path)
+    config = load_config(path, {'model.channels': 0, 'work_dir': str(tmp_path), 'visualizer.name': 'test_launch'})
+    with pytest.raises(UsageError, match=r'toy\.py: channels must be at least 1, got 0'):
+        build_runner(config, path)

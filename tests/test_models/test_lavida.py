@@ -17,7 +17,9 @@ def tiny_model(**changes) -> torch.nn.Module:
     return MODELS.build(cfg.model)
 
 
-def make_sample(categories: list[str], num_frames: int, seed: int, anomalous: bool) -> tuple[torch.Tensor, VADDataSample]:
+def make_sample(
+    categories: list[str], num_frames: int, seed: int, anomalous: bool
+) -> tuple[torch.Tensor, VADDataSample]:
     rng = np.random.default_rng(seed)
     clip = torch.from_numpy(rng.integers(0, 256, (num_frames, 3, 96, 96), dtype=np.uint8))
     sample = VADDataSample(
@@ -82,7 +84,7 @@ def test_predict_gives_scores_and_masks_of_the_contract(model):
         assert prediction.pred_masks.shape == (len(clip), 96, 96)
         assert prediction.pred_category_scores.shape == (len(clip), len(prediction.categories))
         for scores in (prediction.pred_frame_scores, prediction.pred_masks, prediction.pred_category_scores):
-            assert 0 <= scores.min() and scores.max() <= 1
+            assert scores.min() >= 0 and scores.max() <= 1
 
 
 def test_a_batch_equals_its_samples_one_by_one(model):

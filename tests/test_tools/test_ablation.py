@@ -57,9 +57,15 @@ def test_silenced_parts_hand_on_zeros_and_speak_again_afterwards():
 
 def test_keep_ratio_is_put_back_even_after_an_error():
     model = Parts()
-    with pytest.raises(RuntimeError, match='stop'), ablation['keep'](model, 0.25):
-        assert model.compressor.keep_ratio == 0.25
+    seen = []
+
+    def stop():
+        seen.append(model.compressor.keep_ratio)
         raise RuntimeError('stop')
+
+    with pytest.raises(RuntimeError, match='stop'), ablation['keep'](model, 0.25):
+        stop()
+    assert seen == [0.25]
     with ablation['keep'](model, None):
         assert model.compressor.keep_ratio == 0.5
     assert model.compressor.keep_ratio == 0.5

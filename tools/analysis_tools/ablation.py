@@ -1,6 +1,6 @@
 """Which parts carry weight: the same checkpoint with other words, with parts silenced, with fewer tokens.
 
-    python tools/analysis_tools/ablation.py configs/lavida_tiny.py checkpoints/lavida_tiny.safetensors --out work_dirs/ablation
+    python tools/analysis_tools/ablation.py configs/lavida_tiny.py checkpoints/lavida_tiny.safetensors
 
 Prints a Markdown table and writes ablation.md and ablation.json.
 """
@@ -90,8 +90,8 @@ def make_markdown(rows: list[dict], summary: dict) -> str:
         lines.append(f'| {row["setting"]} | {figures} | {row["frame_auc"] - rows[0]["frame_auc"]:+.4f} |')
     lines += [
         '',
-        f'With the right words, a threshold of {summary["threshold"]:.4f} finds {summary["found"]:.1%} of the anomalous '
-        f'frames, and {summary["alarms_right_words"]:.1%} of all frames reach it. '
+        f'With the right words, a threshold of {summary["threshold"]:.4f} finds {summary["found"]:.1%} of the '
+        f'anomalous frames, and {summary["alarms_right_words"]:.1%} of all frames reach it. '
         f'With words of absent objects, {summary["alarms_absent_words"]:.1%} of all frames reach it.',
     ]
     return '\n'.join(lines) + '\n'

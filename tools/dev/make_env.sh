@@ -28,14 +28,19 @@ for tool in g++ make git; do
 done
 PYTHON_VERSION=
 if command -v "$PYTHON" > /dev/null 2>&1; then
-    # One start of the interpreter answers all three: its version, the venv module and the C headers.
+    # One start of the interpreter answers all: its version, the venv module, the C headers, the libraries.
     probe=$("$PYTHON" - <<'PY' 2> /dev/null || true
-import importlib.util, os, sys, sysconfig
+import ctypes, importlib.util, os, sys, sysconfig
 print('.'.join(map(str, sys.version_info[:3])))
 if not (importlib.util.find_spec('venv') and importlib.util.find_spec('ensurepip')):
     print('the venv module')
 if not os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')):
     print('the Python headers (Python.h)')
+for library in ('libGL.so.1', 'libgthread-2.0.so.0'):  # OpenCV loads them
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        print(library)
 PY
     )
     PYTHON_VERSION=$(head -n 1 <<< "$probe")

@@ -11,7 +11,9 @@ from lavida_mm.utils.errors import DataError, UsageError, run_tool
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', type=Path, help='checkpoint written by tools/train.py (.pth), or its work dir: the last one')
+    parser.add_argument(
+        'checkpoint', type=Path, help='checkpoint written by tools/train.py (.pth), or its work dir: the last one'
+    )
     parser.add_argument('output', type=Path, help='file to write (.safetensors)')
     parser.add_argument('--prefix', nargs='*', default=[], help='keep only weights whose name starts with one of these')
     return parser.parse_args()
@@ -42,7 +44,9 @@ def main() -> None:
     if not weights:
         raise UsageError(f'--prefix {args.prefix}: no weight of {args.checkpoint} starts so')
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    facts = dict(format='pt', lavida_mm=__version__, iterations=str(meta.get('iter', '')), seed=str(meta.get('seed', '')))
+    facts = dict(
+        format='pt', lavida_mm=__version__, iterations=str(meta.get('iter', '')), seed=str(meta.get('seed', ''))
+    )
     with atomic_path(args.output) as temporary:
         save_file(weights, temporary, metadata=facts)
     size = args.output.stat().st_size / 1e6

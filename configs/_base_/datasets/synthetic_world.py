@@ -14,9 +14,7 @@ clip_loading = [
     dict(type='LoadClipObjects'),
 ]
 exposure = dict(  # follows the loading of every source
-    sampler=dict(
-        type='PseudoAnomalySampler', anomaly_ratio=0.5, max_categories=6, num_targets=(1, 1), num_templates=6
-    ),
+    sampler=dict(type='PseudoAnomalySampler', anomaly_ratio=0.5, max_categories=6, num_targets=(1, 1), num_templates=6),
     pack=dict(type='PackVADInputs'),
 )
 

@@ -25,7 +25,7 @@ CURE = "mmdet and mmcv read COCO data and are not installed: run 'make env', or 
 
 @DATASETS.register_module()
 class CocoInstancesSource(PseudoAnomalySource):
-    """One item is one image with its objects (METHOD, section 1; paper: ADE20K, Cityscapes, RefCOCO as images).
+    """One item is one image with its objects (docs/method.md, section 1; paper: ADE20K, Cityscapes, RefCOCO as images).
 
     mmdet's ``CocoDataset`` turns the file into data infos for ``mmdet.LoadAnnotations``; ``LoadImageObjects`` then
     brings them to the common form. Before that every annotation is checked, since mmdet drops bad ones in silence.

@@ -22,7 +22,7 @@ __all__ = ['CocoVidSource']
 
 @DATASETS.register_module()
 class CocoVidSource(PseudoAnomalySource):
-    """One item is one video with its objects (METHOD, section 1; paper: YouTube-VOS, Ref-YouTube-VOS, MeViS).
+    """One item is one video with its objects (docs/method.md, section 1; paper: YouTube-VOS, Ref-YouTube-VOS, MeViS).
 
     mmdet's ``BaseVideoDataset`` does not fit here: it knows no video files, gives objects of instance 0 another
     number, and drops the frames without an object, which are what a detector must stay silent on.

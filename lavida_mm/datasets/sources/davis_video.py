@@ -14,7 +14,7 @@ __all__ = ['DavisVideoSource']
 
 @DATASETS.register_module()
 class DavisVideoSource(PseudoAnomalySource):
-    """One item is one video of which the frames with a mask are used (METHOD, section 1; paper: Ref-DAVIS17).
+    """One item is one video of which the frames with a mask are used (docs/method.md, section 1; paper: Ref-DAVIS17).
 
     A mask is a palette or gray image whose pixel value is the number of the object, 0 is the background and 255 is
     undecided. Masks may show some objects only (in tools for annotation each new object is often marked in one

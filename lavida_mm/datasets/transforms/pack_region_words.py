@@ -23,9 +23,7 @@ class PackRegionWords(BaseTransform):
     def transform(self, results: dict) -> dict:
         frames = np.ascontiguousarray(results['frames'].transpose(0, 3, 1, 2))
         sample = VADDataSample(
-            metainfo=dict(
-                video_id=results['video_id'], source=results['source'], object_words=results['object_words']
-            )
+            metainfo=dict(video_id=results['video_id'], source=results['source'], object_words=results['object_words'])
         )
         sample.gt_object_masks = torch.from_numpy(np.ascontiguousarray(results['object_masks']))
         return dict(inputs=torch.from_numpy(frames), data_samples=sample)

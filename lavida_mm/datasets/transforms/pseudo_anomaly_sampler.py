@@ -39,7 +39,7 @@ def draw_exposure(
     num_templates: int,
     rng: np.random.Generator,
 ) -> ExposurePlan | None:
-    """Draw targets and distractors (METHOD, section 1).
+    """Draw targets and distractors (docs/method.md, section 1).
 
     Each target is one word of an object that is visible and that no target drawn before names. Distractors are
     words of the vocabulary that name nothing in the clip; authors leave out the targets' words only, so that their

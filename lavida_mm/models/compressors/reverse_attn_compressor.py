@@ -1,4 +1,4 @@
-"""Reverse-attention compression: merge the dense background, keep what differs (METHOD.md, section 3)."""
+"""Reverse-attention compression: merge the dense background, keep what differs (docs/method.md, section 3)."""
 
 import math
 
@@ -156,7 +156,7 @@ def reverse_attention_weights(tokens: Tensor, centres: Tensor, clusters: Tensor)
 
 
 def reverse_attn_merge(tokens: Tensor, keep_ratio: float = 0.5, num_neighbors: int = 8) -> tuple[Tensor, Tensor]:
-    """Merge each token into its nearest dense token, weighted against similarity (METHOD.md, section 3).
+    """Merge each token into its nearest dense token, weighted against similarity (docs/method.md, section 3).
 
     The choice of the centres and the clusters is constant; gradients flow through the merged tokens. All is
     computed in float32.

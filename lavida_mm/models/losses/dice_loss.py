@@ -28,7 +28,7 @@ def dice_loss(logits: Tensor, targets: Tensor, smooth: float = 1.0) -> Tensor:
 
 @MODELS.register_module()
 class DiceLoss(BaseModule):
-    """Weighted Dice loss of each mask (METHOD, Losses).
+    """Weighted Dice loss of each mask (docs/method.md, Losses).
 
     Args:
         smooth: pixels added to numerator and denominator, above 0.

@@ -28,7 +28,7 @@ def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: floa
 
 @MODELS.register_module()
 class FocalLoss(BaseModule):
-    """Weighted focal loss of each mask (METHOD, Losses).
+    """Weighted focal loss of each mask (docs/method.md, Losses).
 
     Args:
         alpha: weight of the object's pixels, in (0, 1).

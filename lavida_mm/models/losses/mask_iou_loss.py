@@ -30,7 +30,7 @@ def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class MaskIoULoss(BaseModule):
-    """Weighted L1 distance of the predicted IoU from the IoU that the mask really has (METHOD, Losses).
+    """Weighted L1 distance of the predicted IoU from the IoU that the mask really has (docs/method.md, Losses).
 
     Args:
         loss_weight: factor on the loss.

@@ -11,7 +11,7 @@ __all__ = ['ObjectScoreLoss']
 
 @MODELS.register_module()
 class ObjectScoreLoss(BaseModule):
-    """Weighted binary cross entropy of each object-present logit, in float32 (METHOD, Losses).
+    """Weighted binary cross entropy of each object-present logit, in float32 (docs/method.md, Losses).
 
     Args:
         loss_weight: factor on the loss.

@@ -78,13 +78,13 @@ def category_logits(sparse: Tensor, categories: Tensor, similarity: Tensor | Non
 
 
 def _build_loss(config: dict | None, default: str) -> nn.Module:
-    """A loss by its config, or the one of METHOD.md with its weight."""
+    """A loss by its config, or the one of docs/method.md with its weight."""
     return MODELS.build({'type': default} if config is None else config)
 
 
 @MODELS.register_module()
 class AnomalyMaskHead(BaseModule):
-    """Owns a segmenter, the losses and the post-processing (METHOD 5 and Losses).
+    """Owns a segmenter, the losses and the post-processing (docs/method.md, section 5 and Losses).
 
     While training, focal and Dice loss are computed for each of the three masks of the multi-mask output (for the
     single mask with ``mask_choice='single'``); only the best of them by their sum counts, with its IoU loss. Mask

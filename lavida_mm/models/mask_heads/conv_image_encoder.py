@@ -10,7 +10,8 @@ from lavida_mm.registry import MODELS
 
 __all__ = ['ConvImageEncoder']
 
-# With fewer channels, torch 2.11's channels-last convolutions write beyond their buffers on the CPU (8: heap corruption).
+# With fewer channels, torch 2.11's channels-last convolutions write beyond their buffers on the CPU (with 8, the heap
+# is corrupted).
 CHANNEL_BLOCK = 16
 
 

@@ -62,7 +62,7 @@ def _two_way(
 
 
 class ObjectMaskDecoder(MaskDecoder):
-    """SAM's mask decoder with one image embedding per prompt set and an object-score token (METHOD 5).
+    """SAM's mask decoder with one image embedding per prompt set and an object-score token (docs/method.md, section 5).
 
     The released names and shapes stay as they are; ``object_token`` and ``object_head`` are new.
 

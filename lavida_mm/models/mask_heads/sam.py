@@ -82,7 +82,7 @@ def build_vit(arch: str | Mapping[str, Any], out_channels: int) -> SAMImageEncod
 
 @MODELS.register_module()
 class SAM(BaseModule):
-    """Segment Anything as a segmenter: frames of any size in, masks at the frames' size out (METHOD 5).
+    """Segment Anything as a segmenter: frames of any size in, masks at their size out (docs/method.md, section 5).
 
     It owns what belongs to it: resizing and normalisation of the frames, the released names and shapes of its
     weights, and the way back from its canvas to the frame. An object-score token, which SAM lacks, is added so that

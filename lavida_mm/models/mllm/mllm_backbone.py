@@ -1,4 +1,4 @@
-"""The multimodal LLM that reads frames and a prompt (METHOD.md, section 2)."""
+"""The multimodal LLM that reads frames and a prompt (docs/method.md, section 2)."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What the multimodal LLM is asked and what it answers (METHOD.md, section 1)."""
+"""What the multimodal LLM is asked and what it answers (docs/method.md, section 1)."""
 
 from collections.abc import Sequence
 

@@ -90,7 +90,7 @@ class PixelTextPretrainer(BaseModel):
         """
         logits = self._forward(inputs)  # (F, V, h, w)
         labels = torch.stack(
-            [self._label_pixels(sample, tuple(logits.shape[-2:])) for sample in data_samples]
+            [self._label_pixels(sample, (logits.shape[-2], logits.shape[-1])) for sample in data_samples]
         )  # (F, groups, h, w): word of the group, BACKGROUND or UNKNOWN
         losses, present, known, start = {}, [], [], 0
         for index, (name, words) in enumerate(self.word_groups.items()):
@@ -99,7 +99,9 @@ class PixelTextPretrainer(BaseModel):
             target = group_labels.masked_fill(group_labels == BACKGROUND, UNKNOWN)
             counted = target != UNKNOWN
             count = counted.sum().clamp(min=1)
-            losses[f'loss_{name}'] = F.cross_entropy(group_logits, target, ignore_index=UNKNOWN, reduction='sum') / count
+            losses[f'loss_{name}'] = (
+                F.cross_entropy(group_logits, target, ignore_index=UNKNOWN, reduction='sum') / count
+            )
             losses[f'acc_{name}'] = (group_logits.argmax(1) == target)[counted].float().sum() / count
             present.append(F.one_hot(target.clamp(min=0), len(words)).movedim(-1, 1) * counted.unsqueeze(1))
             known.append((group_labels != UNKNOWN).unsqueeze(1).expand_as(present[-1]))

@@ -48,7 +48,7 @@ class _DensePrompt(nn.Sequential):
 
 @MODELS.register_module()
 class MultiScaleSemanticProjector(BaseModule):
-    """Unites the ``<SEG>`` state with the words' features, seen against each frame (METHOD 4).
+    """Unites the ``<SEG>`` state with the words' features, seen against each frame (docs/method.md, section 4).
 
     Words attend to the segmenter's features, frame by frame. The projected ``<SEG>`` state and these words form a
     sequence that learned queries read and write; the queries become one prompt per frame, the words' entries one

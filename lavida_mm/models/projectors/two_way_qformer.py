@@ -69,7 +69,7 @@ class _TwoWayBlock(nn.Module):
 
 
 class TwoWayQFormer(nn.Module):
-    """Two-way attention between learned queries and a sequence of any length (METHOD 4).
+    """Two-way attention between learned queries and a sequence of any length (docs/method.md, section 4).
 
     The sequence is a set: it has no positions, so the order of the words does not matter.
 

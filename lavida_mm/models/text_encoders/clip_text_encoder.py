@@ -1,4 +1,4 @@
-"""Features of the named categories from CLIP's text encoder (METHOD.md, section 4)."""
+"""Features of the named categories from CLIP's text encoder (docs/method.md, section 4)."""
 
 from collections import OrderedDict
 from collections.abc import Sequence

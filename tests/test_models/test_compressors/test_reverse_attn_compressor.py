@@ -15,7 +15,7 @@ from lavida_mm.registry import MODELS
 
 
 def oracle_densities(tokens: np.ndarray, k: int) -> np.ndarray:
-    """lrd(p) of METHOD.md, token by token."""
+    """lrd(p) of docs/method.md, token by token."""
     num_tokens, channels = tokens.shape
     distance = lambda p, o: math.sqrt(sum((tokens[p] - tokens[o]) ** 2)) / math.sqrt(channels)  # noqa: E731
     near = []
