@@ -93,7 +93,7 @@ def _find_polygon_fault(polygon: Any, height: int, width: int) -> str | None:
         return f'a polygon must be an even number of at least {MIN_POLYGON_NUMBERS} coordinates, got {polygon!r:.80}'
     try:
         points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return f'a polygon must hold numbers, got {polygon!r:.80}'
     if not np.isfinite(points).all():
         return f'a polygon must hold finite numbers, got {polygon!r:.80}'

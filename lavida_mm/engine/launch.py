@@ -8,7 +8,6 @@ from typing import Any
 import torch
 import torch.distributed
 from mmengine.config import Config
-from mmengine.config.utils import ConfigParsingError
 from mmengine.runner import Runner
 
 from lavida_mm.utils.errors import UsageError, config_errors, describe_error
@@ -41,7 +40,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         raise UsageError(f'{path}: config file not found')
     try:
         config = Config.fromfile(path)
-    except (ConfigParsingError, SyntaxError, OSError, KeyError, NameError, TypeError, ValueError) as error:
+    except Exception as error:  # a config is a program, which can raise anything
         raise UsageError(f'{path}: not a config: {describe_error(error)}') from error
     for name in options or {}:
         first = name.split('.')[0]
@@ -98,8 +97,12 @@ def build_runner(config: Config, path: str | Path) -> Runner:
 
     Raises:
         UsageError: a component refuses its part of the config.
+        DataError: weights that the config names are missing.
     """
+    from lavida_mm.models.pretrained import check_weights  # all models, which reading a config does not need
+
     with config_errors(path):
+        check_weights(config.get('model') or {})
         return Runner.from_cfg(config)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
+from lavida_mm.registry import MODELS
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['builds_on_meta', 'find_missing_weights', 'find_pretrained']
+__all__ = ['builds_on_meta', 'check_weights', 'find_missing_weights', 'find_pretrained']
 
 WEIGHT_FILES = (
     'model.safetensors',
@@ -24,6 +25,8 @@ WEIGHT_FILES = (
 DOWNLOADED = ('*.json', '*.txt', '*.jinja', '*.model', '*.safetensors', 'pytorch_model*.bin')
 TINY_FOLDER = 'checkpoints/tiny'
 TINY_COMMAND = 'python tools/model_tools/make_tiny_models.py --out checkpoints/tiny --seed 0'
+SAM_FILES = ('sam_vit_b_01ec64.pth', 'sam_vit_l_0b3195.pth', 'sam_vit_h_4b8939.pth')
+SAM_RELEASE = 'https://dl.fbaipublicfiles.com/segment_anything'
 HUB_TIMEOUT = 5  # seconds
 
 
@@ -57,20 +60,23 @@ def missing_files(folder: Path, needed: Sequence[str]) -> list[str]:
     return missing
 
 
-def find_pretrained(pretrained: str, *, owner: str, needed: Sequence[str] = ('config.json',)) -> Path:
+def find_pretrained(
+    pretrained: str, *, owner: str, needed: Sequence[str] = ('config.json',), fetch: bool = True
+) -> Path:
     """The local folder that holds a pretrained model; it is downloaded only where there is no other way.
 
     Args:
         pretrained: a local folder, or a name on the Hugging Face hub.
         owner: who asks, for the error: e.g. 'MLLMBackbone'.
         needed: names of files that must be there, besides the weights.
+        fetch: ask the hub for what is not cached.
 
     Raises:
         DataError: the folder or a file in it is missing, and why it could not be fetched.
     """
     if is_local(pretrained):
         return _find_folder(pretrained, owner, needed)
-    return _find_on_hub(pretrained, owner, needed)
+    return _find_on_hub(pretrained, owner, needed, fetch)
 
 
 def _find_folder(pretrained: str, owner: str, needed: Sequence[str]) -> Path:
@@ -85,14 +91,14 @@ def _find_folder(pretrained: str, owner: str, needed: Sequence[str]) -> Path:
     return folder
 
 
-def _find_on_hub(pretrained: str, owner: str, needed: Sequence[str]) -> Path:
+def _find_on_hub(pretrained: str, owner: str, needed: Sequence[str], fetch: bool) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     cache = constants.HF_HUB_CACHE
-    fetch: dict[str, Any] = {'repo_id': pretrained, 'allow_patterns': list(DOWNLOADED), 'cache_dir': cache}
+    request: dict[str, Any] = {'repo_id': pretrained, 'allow_patterns': list(DOWNLOADED), 'cache_dir': cache}
     try:
-        folder = Path(snapshot_download(**fetch, local_files_only=True))
+        folder = Path(snapshot_download(**request, local_files_only=True))
         missing = missing_files(folder, needed)
         if not missing:
             return folder
@@ -101,11 +107,11 @@ def _find_on_hub(pretrained: str, owner: str, needed: Sequence[str]) -> Path:
         raise DataError(f"{owner}.pretrained='{pretrained}' is neither a folder nor a name on the hub") from error
     except LocalEntryNotFoundError:
         reason = 'nothing is cached'
-    if _is_offline():
+    if fetch and _is_offline():
         reason += '; the hub was not asked, since HF_HUB_OFFLINE is set'
-    else:
+    elif fetch:
         try:
-            folder = Path(snapshot_download(**fetch, etag_timeout=HUB_TIMEOUT))
+            folder = Path(snapshot_download(**request, etag_timeout=HUB_TIMEOUT))
             missing = missing_files(folder, needed)
             if not missing:
                 return folder
@@ -138,12 +144,36 @@ def find_missing_weights(config: Mapping[str, Any]) -> list[str]:
     return [line for owner, key, value in _walk(config, '') for line in _complain(owner, key, value)]
 
 
+def check_weights(config: Mapping[str, Any]) -> None:
+    """See, before anything is built, that all weights are here that a model's config names; the hub is asked last.
+
+    Args:
+        config: the ``model`` part of a config.
+
+    Raises:
+        DataError: names everything that is missing, where it was looked for, and how to get it.
+    """
+    missing = [(part, line) for part in _walk(config, '') for line in _complain(*part)]
+    if all(_is_on_hub(key, value) for (_, key, value), _ in missing):  # else a download would be in vain
+        missing = [(part, line) for part, _ in missing for line in _try_to_find(part[0], part[2], fetch=True)]
+    if len(missing) == 1:
+        raise DataError(missing[0][1])
+    if missing:
+        lines = '; '.join(f'({number}) {line}' for number, (_, line) in enumerate(missing, start=1))
+        raise DataError(f'{len(missing)} parts of the model lack their weights: {lines}')
+
+
+def _is_on_hub(key: str, value: str) -> bool:
+    return key == 'pretrained' and not is_local(value)
+
+
 def _walk(node: Any, owner: str) -> Iterator[tuple[str, str, str]]:
     if isinstance(node, Mapping):
         owner = node.get('type', owner)
         for key, value in node.items():
             if key in ('pretrained', 'checkpoint') and isinstance(value, str):
-                yield str(owner), key, value
+                if '://' not in value and (key == 'checkpoint' or _is_ours(owner)):
+                    yield str(owner), key, value
             else:
                 yield from _walk(value, owner)
     elif isinstance(node, list | tuple):
@@ -151,20 +181,25 @@ def _walk(node: Any, owner: str) -> Iterator[tuple[str, str, str]]:
             yield from _walk(item, owner)
 
 
+def _is_ours(owner: Any) -> bool:
+    """Whether ``pretrained`` of this component means a folder or a name on the hub; elsewhere it can mean anything."""
+    component = MODELS.get(owner) if isinstance(owner, str) else owner
+    return getattr(component, '__module__', '').startswith('lavida_mm.')
+
+
 def _complain(owner: str, key: str, value: str) -> list[str]:
     if key == 'checkpoint':
         path = Path(value).expanduser().resolve()
-        found = value.startswith(('http://', 'https://')) or path.is_file()
-        return [] if found else [f"{owner}.checkpoint='{value}': no such file, looked for {path}"]
-    previous = os.environ.get('HF_HUB_OFFLINE')
-    os.environ['HF_HUB_OFFLINE'] = '1'
+        if path.is_file():
+            return []
+        cure = f'; cure: download {SAM_RELEASE}/{path.name} to there' if path.name in SAM_FILES else ''
+        return [f"{owner}.checkpoint='{value}': no such file, looked for {path}{cure}"]
+    return _try_to_find(owner, value, fetch=False)
+
+
+def _try_to_find(owner: str, pretrained: str, *, fetch: bool) -> list[str]:
     try:
-        find_pretrained(value, owner=owner)
+        find_pretrained(pretrained, owner=owner, fetch=fetch)
         return []
     except DataError as error:
         return [str(error)]
-    finally:
-        if previous is None:
-            del os.environ['HF_HUB_OFFLINE']
-        else:
-            os.environ['HF_HUB_OFFLINE'] = previous

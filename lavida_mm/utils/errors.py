@@ -10,6 +10,7 @@ __all__ = ['EXIT_DATA', 'EXIT_USAGE', 'DataError', 'UsageError', 'config_errors'
 
 EXIT_USAGE = 2
 EXIT_DATA = 1
+EXIT_INTERRUPTED = 130  # 128 and the number of SIGINT, as shells count
 
 TRACEBACK = 'LAVIDA_MM_TRACEBACK'  # set it to see where an error comes from
 
@@ -84,8 +85,8 @@ def run_tool(main: Callable[[], object]) -> None:
     """Run a command-line tool; what the user can mend ends it with one line on stderr.
 
     Exit code 2: UsageError, or another ValueError. Exit code 1: DataError or OSError (missing file, no permission,
-    full disk). Anything else is a fault of ours and keeps its traceback; so does everything where the environment
-    variable LAVIDA_MM_TRACEBACK is set.
+    full disk). Exit code 130: interrupted from the keyboard. Anything else is a fault of ours and keeps its traceback;
+    so does every error where the environment variable LAVIDA_MM_TRACEBACK is set.
 
     Args:
         main: the tool; its return value is ignored.
@@ -95,6 +96,9 @@ def run_tool(main: Callable[[], object]) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_DATA)
+    except KeyboardInterrupt:
+        sys.stderr.write('interrupted\n')
+        sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
         if os.environ.get(TRACEBACK):
             raise

@@ -47,7 +47,7 @@ def start(tool, *args, folder, **environment):
 def run(tool, *args, folder, **environment):
     """Run a tool to its end."""
     process = start(tool, *args, folder=folder, **environment)
-    process.join(300)
+    process.join(550)
     assert process.exitcode is not None, 'the tool hangs'
     return Finished(process.exitcode, (folder / 'out.txt').read_text(), (folder / 'err.txt').read_text())
 

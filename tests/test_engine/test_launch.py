@@ -19,6 +19,8 @@ def test_options_go_over_the_config(tmp_path):
         ('model = dict(', 'not a config'),
         ("_base_ = './nowhere.py'", 'nowhere.py'),
         ('model = undefined_name', 'undefined_name'),
+        ('model = 1 / 0', 'division by zero'),
+        ("custom_imports = dict(imports=['no_such_package'])", 'no_such_package'),
     ],
 )
 def test_broken_configs_are_named(tmp_path, text, rule):

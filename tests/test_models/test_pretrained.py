@@ -8,7 +8,7 @@ from huggingface_hub import constants, errors
 
 from lavida_mm.models import pretrained
 from lavida_mm.models.mllm import MLLMBackbone
-from lavida_mm.models.pretrained import builds_on_meta, find_missing_weights, find_pretrained
+from lavida_mm.models.pretrained import builds_on_meta, check_weights, find_missing_weights, find_pretrained
 from lavida_mm.models.text_encoders import CLIPTextEncoder
 from lavida_mm.utils.errors import DataError
 
@@ -157,6 +157,41 @@ def test_everything_missing_is_listed_at_once(empty_cache, tmp_path, monkeypatch
     assert lines[1].startswith("CLIPTextEncoder.pretrained='openai/clip-vit-base-patch32'")
     assert lines[2] == f"SAM.checkpoint='checkpoints/sam.pth': no such file, looked for {tmp_path}/checkpoints/sam.pth"
     assert 'HF_HUB_OFFLINE' not in pretrained.os.environ
+
+
+LAVIDA_OF_THE_HUB = dict(
+    type='LAVIDA',
+    mllm=dict(type='MLLMBackbone', pretrained=NAME),
+    text_encoder=dict(type='CLIPTextEncoder', pretrained='openai/clip-vit-base-patch32'),
+)
+
+
+def test_all_missing_weights_stop_a_tool_before_the_hub_is_asked(empty_cache, tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(*args, local_files_only=False, **kwargs):
+        asked.extend([] if local_files_only else [kwargs])
+        raise errors.LocalEntryNotFoundError('nothing')
+
+    monkeypatch.setattr('huggingface_hub.snapshot_download', refuse)
+    segmenter = dict(type='SAM', checkpoint=str(tmp_path / 'sam_vit_b_01ec64.pth'))
+    with pytest.raises(DataError) as caught:
+        check_weights({**LAVIDA_OF_THE_HUB, 'mask_head': dict(type='AnomalyMaskHead', segmenter=segmenter)})
+    message = str(caught.value)
+    assert message.startswith(f"3 parts of the model lack their weights: (1) MLLMBackbone.pretrained='{NAME}'")
+    assert "(2) CLIPTextEncoder.pretrained='openai/clip-vit-base-patch32'" in message
+    assert f"no such file, looked for {tmp_path}/sam_vit_b_01ec64.pth; cure: download https://" in message
+    assert not asked
+    assert 'HF_HUB_OFFLINE' not in message
+
+    with pytest.raises(DataError, match='2 parts of the model lack their weights: .*the hub could not be reached'):
+        check_weights(LAVIDA_OF_THE_HUB)
+    assert len(asked) == 2
+
+
+def test_pretrained_of_a_foreign_component_is_its_own_affair(empty_cache):
+    check_weights(dict(type='LAVIDA', extra=dict(type='mmengine.Foreign', pretrained='imagenet')))
+    check_weights(dict(type='LAVIDA', init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')))
 
 
 def test_meta_is_seen():

@@ -44,6 +44,13 @@ def test_faults_of_ours_keep_their_traceback(error):
         run_tool(failing(error))
 
 
+def test_interrupted_from_the_keyboard(capsys):
+    with pytest.raises(SystemExit) as left:
+        run_tool(failing(KeyboardInterrupt()))
+    assert left.value.code == 130
+    assert capsys.readouterr().err == 'interrupted\n'
+
+
 def test_traceback_on_request(monkeypatch):
     monkeypatch.setenv('LAVIDA_MM_TRACEBACK', '1')
     with pytest.raises(DataError):

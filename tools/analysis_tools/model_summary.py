@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lavida_mm.utils.errors import UsageError, run_tool
+from lavida_mm.utils.errors import UsageError, config_errors, run_tool
 
 Parts = dict[str, list[Any]]  # name of a part -> its parameters
 
@@ -160,7 +160,9 @@ def main() -> None:
         raise UsageError(f'--size must be at least 1 x 1, got {args.size[0]} x {args.size[1]}')
     from lavida_mm.engine.launch import load_config
 
-    summary = summarise(load_config(args.config), args.frames, tuple(args.size))
+    config = load_config(args.config)
+    with config_errors(args.config):
+        summary = summarise(config, args.frames, tuple(args.size))
     sys.stdout.write((json.dumps(summary, indent=2) if args.json else describe(summary)) + '\n')
 
 

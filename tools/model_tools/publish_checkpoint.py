@@ -28,17 +28,18 @@ def main() -> None:
     from safetensors.torch import save_file
 
     from lavida_mm import __version__
-    from lavida_mm.engine import find_last_checkpoint  # importing it allow-lists what mmengine's checkpoints hold
+    from lavida_mm.engine import find_last_checkpoint, read_checkpoint_shapes
     from lavida_mm.utils.atomic import atomic_path
 
     path = find_last_checkpoint(args.checkpoint) if args.checkpoint.is_dir() else args.checkpoint
     if path is None or not path.is_file():
         raise DataError(f'no checkpoint found: {args.checkpoint}')
+    read_checkpoint_shapes(path)  # refuses what is no checkpoint
     checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
     meta = checkpoint.get('meta', {})
     weights = {
         name: weight.clone().contiguous()
-        for name, weight in checkpoint['state_dict'].items()
+        for name, weight in checkpoint.get('state_dict', checkpoint).items()
         if not args.prefix or name.startswith(tuple(args.prefix))
     }
     if not weights:

@@ -1,6 +1,7 @@
 """Reads the manifest of a benchmark or of a user's own videos."""
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def _read_anomalies(record: VideoRecord, anomalies: Any, where: str) -> None:
 def _read_masks(record: VideoRecord, masks: dict, interval: tuple[int, int], spot: str) -> None:
     assert record.masks is not None
     for key, rle in masks.items():
-        if not key.isdigit() or not interval[0] <= int(key) < interval[1]:
+        if not key.isdecimal() or not interval[0] <= int(key) < interval[1]:
             raise DataError(f'{spot}.masks must be keyed by frames of the interval {list(interval)}, got {key!r}')
         size = rle.get('size') if isinstance(rle, dict) else None
         if not isinstance(size, list) or len(size) != 2 or not all(_is_whole(side) and side > 0 for side in size):
@@ -171,4 +172,4 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

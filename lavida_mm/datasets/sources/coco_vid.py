@@ -1,5 +1,6 @@
 """Videos with CocoVID annotations as a source of pseudo-anomalies: frame folders and video files."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,9 +107,11 @@ class CocoVidSource(PseudoAnomalySource):
 
     def _start_video(self, key: Any, video: dict) -> dict:
         fps = video.get('fps', 0)
-        if not isinstance(fps, int | float) or fps < 0:
+        if not isinstance(fps, int | float) or not 0 <= fps <= sys.float_info.max:
             raise DataError(f'{self._file}: video {key!r}: fps must be a number of at least 0, got {fps!r:.80}')
         file = video.get('file_name')
+        if not isinstance(file, str | None):
+            raise DataError(f'{self._file}: video {key!r}: file_name must be text, got {file!r:.80}')
         return dict(
             video_id=str(video.get('name', key)),
             path=None if file is None else self._frames / file,
@@ -122,7 +125,7 @@ class CocoVidSource(PseudoAnomalySource):
 
     def _add_frame(self, infos: dict, key: Any, image: dict) -> None:
         video, frame = image.get('video_id'), image['frame_id']
-        if video not in infos:
+        if not isinstance(video, int | str) or video not in infos:
             raise DataError(f'{self._file}: image {key!r}: video_id must name a listed video, got {video!r:.80}')
         info = infos[video]
         if frame < 0 or frame in info['frame_ids']:
