@@ -82,7 +82,7 @@ def main() -> None:
 
     from mmengine.logging import print_log
 
-    from lavida_mm.engine import check_checkpoint
+    from lavida_mm.engine import check_checkpoint, check_training_state
     from lavida_mm.engine.launch import build_runner, close_distributed, prepare_distributed
 
     config = make_config(args)
@@ -94,6 +94,8 @@ def main() -> None:
     model = getattr(runner.model, 'module', runner.model)
     if config.get('load_from'):
         check_checkpoint(model, config.load_from, partial=not config.resume)
+        if config.resume:
+            check_training_state(config.load_from)
     with config_errors(args.config):
         if runner.train_loop is None:
             raise ValueError('train_cfg and train_dataloader must be set for training')

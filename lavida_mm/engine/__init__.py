@@ -7,7 +7,12 @@ bfloat16 optimizer wrapper, and puts on torch's allow-list the classes that mmen
 from lavida_mm.engine.atomic_checkpoint_hook import AtomicCheckpointHook
 from lavida_mm.engine.atomic_local_backend import AtomicLocalBackend
 from lavida_mm.engine.bf16_optim_wrapper import BF16OptimWrapper
-from lavida_mm.engine.checkpoint_io import check_checkpoint, load_from_safetensors, read_checkpoint_shapes
+from lavida_mm.engine.checkpoint_io import (
+    check_checkpoint,
+    check_training_state,
+    load_from_safetensors,
+    read_checkpoint_shapes,
+)
 from lavida_mm.engine.resume import find_last_checkpoint
 
 __all__ = [
@@ -15,6 +20,7 @@ __all__ = [
     'AtomicLocalBackend',
     'BF16OptimWrapper',
     'check_checkpoint',
+    'check_training_state',
     'find_last_checkpoint',
     'load_from_safetensors',
     'read_checkpoint_shapes',

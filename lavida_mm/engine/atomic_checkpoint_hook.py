@@ -28,6 +28,11 @@ class AtomicCheckpointHook(CheckpointHook):
             self.backend_args = {'backend': 'atomic_local'}
         super().before_train(runner)
 
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Drop the config's text: on ``resume`` mmengine would run it as a program, whoever wrote it."""
+        if isinstance(checkpoint.get('meta'), dict):
+            checkpoint['meta'].pop('config', None)
+
     def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict) -> None:
         outdated = self._remember(runner, step)
         name = self.filename_tmpl.format(step)

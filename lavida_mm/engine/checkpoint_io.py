@@ -14,8 +14,15 @@ from torch import nn
 
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['SAFE_CLASSES', 'check_checkpoint', 'load_from_safetensors', 'read_checkpoint_shapes']
+__all__ = [
+    'SAFE_CLASSES',
+    'check_checkpoint',
+    'check_training_state',
+    'load_from_safetensors',
+    'read_checkpoint_shapes',
+]
 
+TRAINING_STATE = ('meta', 'message_hub')  # without which mmengine cannot go on; the optimizer's is optional
 STATISTICS = ('min', 'max', 'current', 'mean')
 
 
@@ -119,6 +126,25 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, partial: bool = Fals
         raise DataError(
             f'{path}: {missing[0]}: must be in the checkpoint, since it is trained'
             + (f' (and {len(missing) - 1} more weights are missing)' if len(missing) > 1 else '')
+        )
+
+
+def check_training_state(path: str | Path) -> None:
+    """Refuse a checkpoint that holds weights but not where the training stood.
+
+    Args:
+        path: the checkpoint to go on from.
+
+    Raises:
+        DataError: it was not written by a training.
+    """
+    path = Path(path).expanduser()
+    content = {} if path.suffix == '.safetensors' else _read_pickled(path)
+    lacking = [name for name in TRAINING_STATE if not isinstance(content.get(name), Mapping)]
+    if lacking or not {'epoch', 'iter'} <= content['meta'].keys():
+        raise DataError(
+            f'{path}: {lacking[0] if lacking else "meta.iter"}: must be in a checkpoint to go on from; to start from '
+            'its weights alone, set load_from'
         )
 
 

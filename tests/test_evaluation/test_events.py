@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lavida_mm.evaluation.functional.events import Event, find_events
@@ -26,6 +26,7 @@ def walk(scores, on, off, min_length, merge_gap):
     return [(start, end) for start, end in merged if end - start >= min_length]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(
     scores=st.lists(st.integers(0, 10), max_size=60),
     levels=st.tuples(st.integers(0, 10), st.integers(0, 10)),

@@ -111,6 +111,7 @@ def test_a_model_without_mllm_and_one_without_compression(tool):
     ('arguments', 'message'),
     [
         (['configs/nope.py'], 'configs/nope.py'),
+        (['configs/_base_/default_runtime.py'], 'error: configs/_base_/default_runtime.py: '),
         (['configs/lavida_7b.py', '--frames', '0'], '--frames must be at least 1, got 0'),
         (['configs/lavida_7b.py', '--size', '0', '9'], '--size must be at least 1 x 1, got 0 x 9'),
     ],

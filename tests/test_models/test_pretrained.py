@@ -180,11 +180,11 @@ def test_all_missing_weights_stop_a_tool_before_the_hub_is_asked(empty_cache, tm
     message = str(caught.value)
     assert message.startswith(f"3 parts of the model lack their weights: (1) MLLMBackbone.pretrained='{NAME}'")
     assert "(2) CLIPTextEncoder.pretrained='openai/clip-vit-base-patch32'" in message
-    assert f"no such file, looked for {tmp_path}/sam_vit_b_01ec64.pth; cure: download https://" in message
+    assert f'no such file, looked for {tmp_path}/sam_vit_b_01ec64.pth; cure: download https://' in message
     assert not asked
     assert 'HF_HUB_OFFLINE' not in message
 
-    with pytest.raises(DataError, match='2 parts of the model lack their weights: .*the hub could not be reached'):
+    with pytest.raises(DataError, match=r'2 parts of the model lack their weights: .*the hub could not be reached'):
         check_weights(LAVIDA_OF_THE_HUB)
     assert len(asked) == 2
 

@@ -149,6 +149,25 @@ def test_wrong_checkpoints_are_one_line_and_exit_code_1(toy, tmp_path, bad):
     assert not (ROOT / 'was_here').exists()
 
 
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_weights_alone_cannot_be_resumed(toy, tmp_path, suffix):
+    done = train(toy, tmp_path, '--resume', toy.with_suffix(suffix))
+    assert done.code == 1, done.err
+    assert error_line(done).startswith(f'error: {toy.with_suffix(suffix)}: ')
+    assert 'must be in a checkpoint to go on from; to start from its weights alone, set load_from' in error_line(done)
+
+
+def test_the_config_in_a_checkpoint_is_not_run(toy, tmp_path):
+    assert train(toy, tmp_path).code == 0
+    path = tmp_path / 'work' / 'iter_4.pth'
+    checkpoint = torch.load(path)
+    checkpoint['meta']['config'] = f"open({str(tmp_path / 'was_here')!r}, 'w')"
+    torch.save(checkpoint, path)
+    done = train(toy, tmp_path, '--resume', path)
+    assert done.code == 0, done.err
+    assert not (tmp_path / 'was_here').exists()
+
+
 def test_output_that_cannot_be_written(toy, tmp_path):
     (tmp_path / 'file').touch()
     done = forked.run(

@@ -82,6 +82,6 @@ except OSError as error:
 
 def test_a_file_that_may_not_grow_raises(tmp_path):
     done = subprocess.run(
-        [sys.executable, '-c', LIMITED, str(tmp_path / 'a.mp4')], capture_output=True, text=True, timeout=120
+        [sys.executable, '-c', LIMITED, str(tmp_path / 'a.mp4')], capture_output=True, text=True, timeout=500
     )
     assert (done.returncode, done.stderr) == (1, 'OSError: File too large\n')

@@ -162,7 +162,7 @@ install build "${build_pins[@]}"
 echo "[2/5] torch and torchvision (about 3 GB to download the first time, 4.7 GB on disk)"
 install torch "${torch_pins[@]}"
 
-echo "[3/5] mmcv, built from source: about 8-10 minutes on two cores, once; pip's cache serves the next environment"
+echo "[3/5] mmcv, built from source: about 10 to 20 minutes on two cores, once; pip's cache serves the next environment"
 export MMCV_WITH_OPS=1 FORCE_CUDA=0 CUDA_VISIBLE_DEVICES='' MAX_JOBS="${MAX_JOBS:-$(nproc)}"
 install mmcv "${mmcv_pins[@]}"
 # mmcv itself does not import before step 4 has brought its dependencies: only its compiled part is loaded here.

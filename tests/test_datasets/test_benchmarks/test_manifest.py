@@ -86,6 +86,7 @@ BAD_VIDEOS = [
     (dict(path=''), "video 'v0': path must be text"),
     (dict(num_frames=0), "video 'v0': num_frames must be a whole number of at least 1, got 0"),
     (dict(height=2.5), "video 'v0': height must be a whole number"),
+    (dict(fps=10**400), "video 'v0': fps must be a number of at least 0, got 1000"),
     (dict(fps=-1), "video 'v0': fps must be a number of at least 0, got -1"),
     (dict(categories=[]), "video 'v0': categories must hold at least one word"),
     (dict(categories=['a', ' ']), "video 'v0': categories must hold words that are not blank"),
@@ -101,6 +102,7 @@ BAD_ANOMALIES = [
     (dict(category=3), r'anomalies\[0\].category must be text, got 3'),
     (dict(masks={'3': {}}), r"masks must be keyed by frames of the interval \[1, 3\], got '3'"),
     (dict(masks={'x': {}}), "got 'x'"),
+    (dict(masks={'\u00b2': {}}), "got '\u00b2'"),
     (dict(masks={'1': []}), r'masks.1: size must be \[height, width\], got None'),
     (
         dict(masks={'1': {'size': [32, 31], 'counts': 'a'}}),
