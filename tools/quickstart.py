@@ -5,6 +5,7 @@ quickstart with its exit code. Safe to repeat.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -34,7 +35,10 @@ def run_step(number: int, total: int, title: str, command: list) -> None:
     shown = ' '.join(f'"{part}"' if ' ' in str(part) else str(part) for part in command)
     print(f'\n[{number}/{total}] {title}\n      python {shown}', flush=True)
     begin = time.monotonic()
-    code = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, stdin=subprocess.DEVNULL).returncode
+    # A model this small computes for less time than its threads would wait for each other on a busy machine.
+    environment = {'OMP_NUM_THREADS': '1', **os.environ}
+    arguments = [sys.executable, *map(str, command)]
+    code = subprocess.run(arguments, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL).returncode
     if code:
         raise StepError(f'step {number} ({title})', code)
     print(f'[{number}/{total}] done in {clock(time.monotonic() - begin)}', flush=True)

@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seed', type=int, default=0, help='seed of the weights and of the training')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/retrain_tiny'), help='folder to write to')
-    parser.add_argument('--threads', type=int, default=os.cpu_count() or 1, help='CPU threads of the training')
+    parser.add_argument('--threads', type=int, default=1, help='CPU threads; more do not help a model this small')
     parser.add_argument('--cfg-options', nargs='*', default=[], help='handed on to the training of LAVIDA and its test')
     return parser.parse_args()
 

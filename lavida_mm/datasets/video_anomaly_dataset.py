@@ -71,7 +71,8 @@ class VideoAnomalyDataset(BaseDataset):
     ``gt_frame_labels`` (T,), ``gt_masks`` (T, H, W), ``gt_category_labels`` (n,). Where ``frame_interval`` is above 1
     and labels are known, ``video_labels`` (num_frames,) holds those of the frames in between.
 
-    Frames are read forward and one video is open at a time.
+    Frames are read forward and one video is open at a time. ``metainfo['video_lengths']`` maps each video to its number
+    of frames: what a metric holds its coverage against.
 
     Args:
         benchmark: config of a benchmark reader: an object with ``name`` and ``records``.
@@ -136,6 +137,7 @@ class VideoAnomalyDataset(BaseDataset):
             self.window_starts.append(len(windows))
             self.num_windows.append(len(tiles))
             windows += [dict(video=number, frame_inds=tile) for tile in tiles]
+        self._metainfo['video_lengths'] = {record.video_id: record.num_frames for record in self.records}
         return windows
 
     def _choose_prompts(self) -> list[list[str]]:

@@ -169,5 +169,7 @@ def _read_pickled(path: Path) -> Any:
                 'state are loaded, since other objects can run code'
             ) from error
         raise DataError(f'{path}: not a checkpoint that can be loaded safely') from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes make torch's reader fail in any way
         raise DataError(f'{path}: not a whole checkpoint of torch (a zip archive of tensors)') from error

@@ -59,6 +59,7 @@ def test_shuffled_prompts_avoid_equal_words():
 def test_windows_of_a_benchmark(folder, backend):
     dataset = build(folder, reader=dict(backend=backend))
     assert len(dataset) == 6 and dataset.num_windows == [2, 1, 3] and dataset.window_starts == [0, 2, 3]
+    assert dataset.metainfo['video_lengths'] == {'v0': 5, 'v1': 4, 'v2': 9}
     first, second = dataset[0], dataset[1]
     sample = first['data_samples']
     assert first['inputs'].shape == (4, 3, SIDE, SIDE)

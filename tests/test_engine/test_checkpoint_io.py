@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -83,6 +84,15 @@ def test_broken_files_are_refused(content, suffix, tmp_path, weights):
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf'broken\.{suffix}: not a whole'):
         check_checkpoint(ToyDetector(), path)
+
+
+def test_a_damaged_pickle_in_a_whole_archive_is_refused(tmp_path, weights):
+    path = tmp_path / 'damaged.pth'
+    with zipfile.ZipFile(weights) as source, zipfile.ZipFile(path, 'w') as target:
+        for name in source.namelist():  # the pickle asks for an object that it never stored
+            target.writestr(name, b'\x80\x02h\x18.' if name.endswith('/data.pkl') else source.read(name))
+    with pytest.raises(DataError, match=r'damaged\.pth: not a whole checkpoint'):
+        read_checkpoint_shapes(path)
 
 
 def test_missing_and_meaningless_files_are_refused(tmp_path):
