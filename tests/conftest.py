@@ -1,10 +1,15 @@
 """Fixtures that several test modules share."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+# Set before torch is imported: a process with a pool of OpenMP threads must not fork, and many tests here do; on two
+# cores more threads would not be faster.
+os.environ['OMP_NUM_THREADS'] = '1'
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / 'shared' / 'data'

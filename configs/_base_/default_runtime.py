@@ -4,7 +4,7 @@ default_scope = 'lavida_mm'
 default_hooks = dict(
     runtime_info=dict(type='RuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=20),  # prints the time left as well
+    logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),  # prints the time left as well
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
         type='AtomicCheckpointHook',  # a run that is killed while it writes goes on with --resume
