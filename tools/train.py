@@ -52,7 +52,7 @@ def make_config(args: argparse.Namespace) -> Any:
         config.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     if args.seed is not None:
         config.randomness = {**config.get('randomness', {}), 'seed': args.seed}
-    if args.amp and config.optim_wrapper.get('type', 'OptimWrapper') == 'OptimWrapper':
+    if args.amp and config.get('optim_wrapper') and config.optim_wrapper.get('type', 'OptimWrapper') == 'OptimWrapper':
         config.optim_wrapper.type = 'BF16OptimWrapper'
     return config
 
@@ -100,6 +100,8 @@ def main() -> None:
         if runner.train_loop is None:
             raise ValueError('train_cfg and train_dataloader must be set for training')
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        if runner.param_schedulers is not None and not (config.get('auto_scale_lr') or {}).get('enable'):
+            runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
         if runner.val_loop is not None:
             runner.val_evaluator  # noqa: B018  # builds the validation set and its metric, before hours of training
     runner.train()

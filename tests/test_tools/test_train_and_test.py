@@ -149,6 +149,20 @@ def test_wrong_checkpoints_are_one_line_and_exit_code_1(toy, tmp_path, bad):
     assert not (ROOT / 'was_here').exists()
 
 
+def test_unknown_key_of_a_schedule_is_one_line_and_exit_code_2(toy, tmp_path):
+    done = train(toy, tmp_path, '--cfg-options', 'param_scheduler.0.foo=1')
+    assert done.code == 2, done.err
+    assert "unexpected keyword argument 'foo'" in error_line(done)
+
+
+def test_amp_without_an_optimizer_is_no_traceback(tmp_path):
+    config = tmp_path / 'bare.py'
+    config.write_text("model = dict(type='LAVIDA')\n")
+    done = train(config, tmp_path, '--amp')
+    assert done.code == 2, done.err
+    assert error_line(done).startswith(f'error: {config}: ')
+
+
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 def test_weights_alone_cannot_be_resumed(toy, tmp_path, suffix):
     done = train(toy, tmp_path, '--resume', toy.with_suffix(suffix))
