@@ -17,7 +17,7 @@ def unpack(records):
     )
 
 
-@pytest.fixture(scope='module', params=[0, 20261123])
+@pytest.fixture(scope='module', params=[0, 0x3F3C9FB])  # the second is that of the reported figures
 def benchmark(request):
     return unpack(describe_benchmark('benchmark', request.param, 60))
 
