@@ -1,26 +1,58 @@
-"""Registries of lavida_mm: children of mmengine's root registries.
+"""Registries of lavida_mm: a child of each of mmengine's root registries.
 
-Each names the package in which its modules live, so that building a component by its config imports that
-package and no other.
+Each names the package in which its modules live, so that building a component by its config imports that package and
+no other. Those that hold nothing of ours stand here too: mmengine builds loops, schedulers and the like under the
+config's default scope, and warns for each registry in which it does not find that scope.
 """
 
-from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
-from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import METRICS as MMENGINE_METRICS
-from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
-from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
-from mmengine.registry import Registry
+from mmengine.registry import Registry, root
 
-__all__ = ['DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'METRICS', 'MODELS', 'TRANSFORMS', 'VISUALIZERS']
+__all__ = [
+    'DATASETS',
+    'DATA_SAMPLERS',
+    'EVALUATORS',
+    'FUNCTIONS',
+    'HOOKS',
+    'LOG_PROCESSORS',
+    'LOOPS',
+    'METRICS',
+    'MODELS',
+    'MODEL_WRAPPERS',
+    'OPTIMIZERS',
+    'OPTIM_WRAPPERS',
+    'OPTIM_WRAPPER_CONSTRUCTORS',
+    'PARAM_SCHEDULERS',
+    'RUNNERS',
+    'TRANSFORMS',
+    'VISBACKENDS',
+    'VISUALIZERS',
+    'WEIGHT_INITIALIZERS',
+]
 
 SCOPE = 'lavida_mm'
 
-DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['lavida_mm.datasets'])
-DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, scope=SCOPE, locations=['lavida_mm.datasets'])
-TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['lavida_mm.datasets'])
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['lavida_mm.models'])
-METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['lavida_mm.evaluation'])
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['lavida_mm.engine'])
-VISUALIZERS = Registry('visualizer', parent=MMENGINE_VISUALIZERS, scope=SCOPE, locations=['lavida_mm.visualization'])
+
+def _child(parent: Registry, room: str) -> Registry:
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.{room}'])
+
+
+DATASETS = _child(root.DATASETS, 'datasets')
+DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'datasets')
+TRANSFORMS = _child(root.TRANSFORMS, 'datasets')
+MODELS = _child(root.MODELS, 'models')
+METRICS = _child(root.METRICS, 'evaluation')
+VISUALIZERS = _child(root.VISUALIZERS, 'visualization')
+HOOKS = _child(root.HOOKS, 'engine')
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
+
+EVALUATORS = _child(root.EVALUATOR, 'evaluation')
+FUNCTIONS = _child(root.FUNCTIONS, 'datasets')
+LOG_PROCESSORS = _child(root.LOG_PROCESSORS, 'engine')
+LOOPS = _child(root.LOOPS, 'engine')
+MODEL_WRAPPERS = _child(root.MODEL_WRAPPERS, 'engine')
+OPTIMIZERS = _child(root.OPTIMIZERS, 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
+PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, 'engine')
+RUNNERS = _child(root.RUNNERS, 'engine')
+VISBACKENDS = _child(root.VISBACKENDS, 'engine')
+WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'models')

@@ -8,7 +8,7 @@ from mmengine.device import get_device
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from lavida_mm.engine.registries import OPTIM_WRAPPERS
+from lavida_mm.registry import OPTIM_WRAPPERS
 
 __all__ = ['BF16OptimWrapper']
 
