@@ -43,7 +43,7 @@ docs: env ## build the guide into site/, warnings as errors
 docs-serve: env ## show the guide at http://127.0.0.1:8000 while you write
 	$(BIN)/mkdocs serve
 
-retrain: env ## train the shipped checkpoint again from scratch (an hour on two cores)
+retrain: env ## train the shipped checkpoint again from scratch (a quarter of an hour)
 	$(BIN)/python tools/retrain_tiny.py --seed 1
 
 lock: env ## write requirements/lock.txt from what is installed in .venv

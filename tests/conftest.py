@@ -1,6 +1,7 @@
 """Fixtures that several test modules share."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 # Set before torch is imported: a process with a pool of OpenMP threads must not fork, and many tests here do; on two
 # cores more threads would not be faster.
 os.environ['OMP_NUM_THREADS'] = '1'
+# A shell starts what runs in its background with SIGINT ignored, and children inherit that: tests of Ctrl-C would wait.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / 'shared' / 'data'

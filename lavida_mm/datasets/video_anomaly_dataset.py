@@ -48,12 +48,15 @@ def shuffle_prompts(prompts: Sequence[Sequence[str]]) -> list[int]:
     Videos are shifted in a circle by the smallest step that leaves the fewest videos with the words they had.
 
     Raises:
-        ValueError: there is one video only.
+        ValueError: there is one video only, or all have the same words, so that nothing would change.
     """
-    if len(prompts) < 2:
-        raise ValueError("prompt_words='shuffled' must have at least 2 videos to shuffle between, got 1")
     keys = [frozenset(map(word_key, words)) for words in prompts]
     number = len(keys)
+    if len(set(keys)) < 2:
+        raise ValueError(
+            "prompt_words='shuffled' must have at least 2 videos with different words (categories), "
+            f'got {number} with the same'
+        )
 
     def count_equal(step: int) -> int:
         return sum(keys[place] == keys[(place + step) % number] for place in range(number))
