@@ -43,3 +43,8 @@ def run_python(*args, check: bool = True, timeout: float = 300) -> subprocess.Co
     if check and done.returncode:
         raise AssertionError(f'{" ".join(command)}\nexit code {done.returncode}\n{done.stdout}\n{done.stderr}')
     return done
+
+
+def uncovered_environment() -> dict[str, str]:
+    """The environment without coverage's hook: it cannot write its data where files may not grow."""
+    return {name: value for name, value in os.environ.items() if not name.startswith('COVERAGE_')}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lavida_mm.visualization.video_writer import VideoWriter
+from tests.conftest import uncovered_environment
 
 
 def write(path, frames, **settings):
@@ -81,7 +82,7 @@ except OSError as error:
 
 
 def test_a_file_that_may_not_grow_raises(tmp_path):
-    done = subprocess.run(
-        [sys.executable, '-c', LIMITED, str(tmp_path / 'a.mp4')], capture_output=True, text=True, timeout=500
-    )
+    command = [sys.executable, '-c', LIMITED, str(tmp_path / 'a.mp4')]
+    environment = uncovered_environment()
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=500)
     assert (done.returncode, done.stderr) == (1, 'OSError: File too large\n')
