@@ -50,7 +50,7 @@ def main() -> None:
     from mmengine.logging import print_log
 
     from lavida_mm.engine import check_checkpoint
-    from lavida_mm.engine.launch import build_runner, close_distributed, load_config, prepare_distributed
+    from lavida_mm.engine.launch import build_runner, leave_distributed, load_config, prepare_distributed
     from lavida_mm.utils.atomic import write_json
 
     config = load_config(args.config, args.cfg_options)
@@ -67,7 +67,7 @@ def main() -> None:
         path = Path(config.work_dir) / 'metrics.json'
         write_json(path, {**metrics, 'checkpoint': Path(args.checkpoint).name, 'config': Path(args.config).name})
         print_log(f'{path}\n{make_table(metrics)}', logger='current')
-    close_distributed()
+    leave_distributed()
 
 
 def choose_device(device: str) -> None:

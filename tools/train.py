@@ -83,7 +83,7 @@ def main() -> None:
     from mmengine.logging import print_log
 
     from lavida_mm.engine import check_checkpoint, check_training_state
-    from lavida_mm.engine.launch import build_runner, close_distributed, prepare_distributed
+    from lavida_mm.engine.launch import build_runner, leave_distributed, prepare_distributed
 
     config = make_config(args)
     choose_resume(config, args.resume)
@@ -105,7 +105,7 @@ def main() -> None:
         if runner.val_loop is not None:
             runner.val_evaluator  # noqa: B018  # builds the validation set and its metric, before hours of training
     runner.train()
-    close_distributed()
+    leave_distributed()
 
 
 if __name__ == '__main__':

@@ -1,6 +1,8 @@
 """What the command-line tools share: configs, processes, and the way from a config to a runner."""
 
+import logging
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from mmengine.runner import Runner
 
 from lavida_mm.utils.errors import UsageError, config_errors, describe_error
 
-__all__ = ['build_runner', 'close_distributed', 'load_config', 'prepare_distributed']
+__all__ = ['build_runner', 'leave_distributed', 'load_config', 'prepare_distributed']
 
 DEFAULT_PORT = '29500'
 # What a Runner reads from the top of a config, beside the names that the config itself has.
@@ -82,10 +84,19 @@ def prepare_distributed(config: Config, launcher: str) -> None:
     config.model_wrapper_cfg = wrapper
 
 
-def close_distributed() -> None:
-    """Leave the processes' common group, if there is one."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+def leave_distributed() -> None:
+    """End this process when all of its group have finished; do nothing where there is no group.
+
+    The interpreter is left without its teardown: there, threads of gloo that still run abort a process now and then
+    whose work is done, and the launcher reports a failure that was none.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    torch.distributed.barrier()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def build_runner(config: Config, path: str | Path) -> Runner:

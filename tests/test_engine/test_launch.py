@@ -3,7 +3,7 @@ import socket
 import pytest
 import torch
 
-from lavida_mm.engine.launch import build_runner, close_distributed, load_config, prepare_distributed
+from lavida_mm.engine.launch import build_runner, load_config, prepare_distributed
 from lavida_mm.utils import UsageError
 from tests.test_engine.toy import write_config
 
@@ -74,7 +74,7 @@ def test_processes_without_gpus_talk_by_gloo(tmp_path, monkeypatch, launcher):
         prepare_distributed(config, launcher)
         assert torch.distributed.get_backend() == 'gloo'
     finally:
-        close_distributed()
+        torch.distributed.destroy_process_group()
     assert not torch.distributed.is_initialized()
     assert config.launcher == launcher
     assert config.model_wrapper_cfg.device_ids is None
