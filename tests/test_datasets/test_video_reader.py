@@ -156,8 +156,12 @@ def test_a_damaged_frame_is_an_error_and_not_garbage(folder, fast_start, backend
     data[middle : middle + 400] = bytes(400)
     path = folder / 'damaged.mp4'
     path.write_bytes(bytes(data))
-    with open_video(path, backend) as reader, pytest.raises(DataError, match=r'frame [0-9]+ .*cannot be decoded'):
+    rule = r'frame [0-9]+ .*cannot be decoded'
+    if backend == 'decord':  # its thread reads ahead: now and then it meets the damage while the file is being opened
+        rule += '|decord cannot read it .*avcodec_send_packet'
+    with pytest.raises(DataError, match=rule) as error, open_video(path, backend) as reader:
         reader.read(range(reader.num_frames))
+    assert str(path) in str(error.value)
 
 
 def test_missing_file_and_unknown_backend(tmp_path, plain):
