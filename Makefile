@@ -4,7 +4,7 @@ export PYTHON
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test test-slow coverage lint format docs docs-serve retrain lock clean
+.PHONY: help env quickstart test test-slow test-browser coverage lint format docs docs-serve retrain lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -20,6 +20,9 @@ test: env ## the tests that take seconds
 
 test-slow: env ## the tests that take minutes
 	$(BIN)/python -m pytest -m 'slow and not gpu and not browser'
+
+test-browser: env ## the tests of pages in headless Chromium (Debian: apt-get install chromium chromium-driver)
+	$(BIN)/python -m pytest -m 'browser and not gpu'
 
 coverage: env ## the quick tests with coverage of lavida_mm; fails below 90 %
 	$(BIN)/python -m coverage erase

@@ -13,16 +13,29 @@ from lavida_mm.datasets.readers.pyav_reader import PyAVReader
 from lavida_mm.datasets.readers.video_probe import VideoInfo, probe_video
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['BACKENDS', 'IMAGE_SUFFIXES', 'VideoInfo', 'VideoReader', 'open_video', 'probe_video', 'read_image']
+__all__ = [
+    'BACKENDS',
+    'DEFAULT_BACKEND',
+    'IMAGE_SUFFIXES',
+    'VideoInfo',
+    'VideoReader',
+    'open_video',
+    'probe_video',
+    'read_image',
+]
+
+DEFAULT_BACKEND = 'pyav'
 
 
-def open_video(path: str | Path, backend: str = 'decord') -> VideoReader:
+def open_video(path: str | Path, backend: str = DEFAULT_BACKEND, *, num_kept: int = 0) -> VideoReader:
     """Open a video file or a folder of images.
 
     Args:
         path: a video file that FFmpeg reads, or a folder whose images, sorted by name, are the frames.
         backend: ``'decord'``, ``'pyav'``, or ``'auto'``: decord, and PyAV where decord cannot. Folders need
             none.
+        num_kept: how many of the frames that were read last are kept for the next call. Windows that overlap by as
+            many frames then decode none twice.
 
     Raises:
         DataError: the path is missing, empty, no video, or cut short.
@@ -31,9 +44,9 @@ def open_video(path: str | Path, backend: str = 'decord') -> VideoReader:
     if backend not in BACKENDS:
         raise ValueError(f'backend must be one of {sorted(BACKENDS)}, got {backend!r}')
     path = Path(path)
-    if path.is_dir():
-        return ImageFolderReader(path)
-    return BACKENDS[backend](path)
+    reader = ImageFolderReader(path) if path.is_dir() else BACKENDS[backend](path)
+    reader.num_kept = num_kept
+    return reader
 
 
 def _open_either(path: Path) -> VideoReader:

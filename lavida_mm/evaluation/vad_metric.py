@@ -1,114 +1,59 @@
-"""The metric of video anomaly detection: frame and pixel curves, with coverage."""
+"""The metric of video anomaly detection in mmengine's form: a shell over ``Scoreboard``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object, all_reduce, broadcast_object_list, is_main_process
+from mmengine.dist import all_gather_object, all_reduce, broadcast_object_list, get_dist_info, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from lavida_mm.evaluation.functional.frame_curves import average_precision, frame_auc
-from lavida_mm.evaluation.functional.pixel_histogram import PixelHistogram
+from lavida_mm.evaluation.functional.regions import detections_from_mask
+from lavida_mm.evaluation.pixel_statistics import round_probabilities
+from lavida_mm.evaluation.predictions import MASK_THRESHOLD, list_predictions, read_prediction
+from lavida_mm.evaluation.protocols import Protocol, benchmark_options, dataset_options, get_protocol
+from lavida_mm.evaluation.scoreboard import Evaluation, Scoreboard
+from lavida_mm.evaluation.windows import ScoredWindow, read_window
 from lavida_mm.registry import METRICS
-from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.errors import DataError, UsageError
 
-__all__ = ['VADMetric', 'VideoCurve', 'join_windows']
-
-SAME_SCORE = 1e-4  # a window that was scored twice: batches of other sizes may change the last digits
-
-
-@dataclass
-class VideoCurve:
-    """What is known of one video.
-
-    Attributes:
-        scores: anomaly score of each frame, NaN where the frame was not scored, float64 (num_frames,).
-        labels: 1 where the frame is anomalous, int64 (num_frames,); only meaningful where scored.
-    """
-
-    scores: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def scored(self) -> np.ndarray:
-        """Which frames were scored, bool (num_frames,)."""
-        return ~np.isnan(self.scores)
-
-
-def join_windows(records: Sequence[Mapping[str, Any]]) -> dict[str, VideoCurve]:
-    """Put the windows of every video together, in any order of the windows.
-
-    The score of a sampled frame holds for the ``frame_interval`` frames that begin with it. A frame that was scored
-    twice alike counts once.
-
-    Args:
-        records: per window ``video_id``, ``num_frames``, ``frame_interval``, ``frame_inds`` (T,), ``scores`` (T,),
-            ``labels`` (T,) and, where frames are skipped, ``video_labels`` (num_frames,).
-
-    Returns:
-        the curve of each video, video ids sorted.
-
-    Raises:
-        DataError: windows of one video disagree, or a frame lies outside its video.
-    """
-    curves: dict[str, VideoCurve] = {}
-    for record in sorted(records, key=lambda item: (item['video_id'], int(item['frame_inds'][0]))):
-        video_id, num_frames = record['video_id'], record['num_frames']
-        curve = curves.get(video_id)
-        if curve is None:
-            curve = VideoCurve(np.full(num_frames, np.nan), np.zeros(num_frames, dtype=np.int64))
-            curves[video_id] = curve
-        if curve.scores.size != num_frames:
-            raise DataError(
-                f'video {video_id}: num_frames must be one number, got {curve.scores.size} and {num_frames}'
-            )
-        _write_window(curve, record)
-    return curves
-
-
-def _write_window(curve: VideoCurve, record: Mapping[str, Any]) -> None:
-    video_id, num_frames, interval = record['video_id'], record['num_frames'], record['frame_interval']
-    for index, score, label in zip(record['frame_inds'], record['scores'], record['labels'], strict=True):
-        if not 0 <= index < num_frames:
-            raise DataError(f'video {video_id}: frame_inds must be in [0, {num_frames}), got {index}')
-        span = slice(int(index), min(int(index) + interval, num_frames))
-        labels = label if interval == 1 else record['video_labels'][span]
-        known = curve.scored[span]
-        if known.any():
-            before = curve.scores[span][known]
-            if np.abs(before - score).max() > SAME_SCORE:
-                raise DataError(
-                    f'video {video_id}: frame {index} has two scores, {before[0]:g} and {score:g}; '
-                    'every frame must be scored once'
-                )
-            curve.scores[span] = np.fmin(curve.scores[span], score)  # the same figure whichever came first
-        else:
-            curve.scores[span] = score
-        curve.labels[span] = labels
+__all__ = ['VADMetric', 'check_options']
 
 
 @METRICS.register_module()
 class VADMetric(BaseMetric):
-    """Frame AUC and AP over all frames pooled, pixel AUC and AP over all pixels pooled, and the coverage.
+    """Frame, pixel, region and alarm figures of a benchmark under a protocol, with their coverage.
 
-    Windows are kept as small records, pixels as one histogram per process, so memory does not grow with the
-    resolution. Records are gathered and histograms summed over the processes; every step is independent of their
-    order and number, so one process and N processes give the same figures to the last digit.
+    The ground truth of frames comes from ``dataset_meta['records']``, that of pixels from ``gt_masks`` of the samples.
+    Scores are kept by video and frame, pixels as counts, so memory does not grow with the resolution. What the
+    processes hold is joined in a way that does not depend on their number or order: one process and N processes give
+    the same figures to the last bit.
 
-    Keys: ``frame_auc``, ``frame_ap``, ``pixel_auc``, ``pixel_ap``, ``pixel_auc_error_bound`` (the last three only with
-    ``pixel``), ``coverage_videos`` and ``coverage_frames`` (scored / known), ``num_videos``, ``num_frames`` (scored).
+    Keys: see ``docs/protocols.md``; a figure that is undefined is not among them, but in ``evaluation.undefined`` with
+    its reason, and in the log.
 
     Args:
-        pixel: whether to compute pixel figures, at the resolution of the masks. They need ground truth masks of every
-            anomalous window: a benchmark without masks has no pixel figure.
+        protocol: name of a protocol, or fields of one's own, see ``get_protocol``.
+        pixel: whether to compute pixel figures, at the resolution that the protocol says. They need masks: on a
+            benchmark without them that is an error.
+        regions: whether to compute RBDC and TBDC, which need boxes of the anomalies.
+        events: options of ``find_events``, for figures of alarms; None computes none.
         allow_partial: accept videos of which frames were not scored; their coverage is reported. Otherwise that is an
             error.
+        predictions: folder of prediction files that hold the scores, written by ``DumpPredictions``, which must stand
+            before this metric; samples are not looked at then.
         prefix: prefix of the keys.
         num_bins: bins of the pixel histogram.
         collect_device: kept for mmengine's evaluator; records travel as objects.
+
+    Attributes:
+        evaluation: the last result, with its videos on the first process only.
+
+    Raises:
+        UsageError: there is no such protocol. Once the data set is known: its options are at odds with the protocol, or
+            it has no masks or boxes for the figures that are asked for.
     """
 
     default_prefix = 'vad'
@@ -116,20 +61,37 @@ class VADMetric(BaseMetric):
     def __init__(
         self,
         *,
+        protocol: str | Mapping[str, Any] = 'default',
         pixel: bool = True,
+        regions: bool = False,
+        events: Mapping[str, Any] | None = None,
         allow_partial: bool = False,
+        predictions: str | None = None,
         prefix: str | None = None,
         num_bins: int = 65536,
         collect_device: str = 'cpu',
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.pixel = pixel
-        self.allow_partial = allow_partial
-        self.histogram = PixelHistogram(num_bins)
-        self._seen: set[tuple[str, int]] = set()  # frames whose pixels this process has counted
+        self.protocol: Protocol = get_protocol(protocol)
+        self.pixel, self.regions, self.allow_partial, self.num_bins = pixel, regions, allow_partial, num_bins
+        self.events = None if events is None else dict(events)
+        self.predictions = None if predictions is None else Path(predictions)
+        self.evaluation: Evaluation | None = None
+        self._board: Scoreboard | None = None
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        """What the data set says of itself."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        self._dataset_meta = dataset_meta
+        if 'records' in dataset_meta:
+            self._board = self._make_board()  # so that what cannot work fails before a model has run
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
-        """Keep one record per window, and count its pixels.
+        """Take over the scores of a batch, and count its pixels.
 
         Args:
             data_batch: not used.
@@ -138,185 +100,168 @@ class VADMetric(BaseMetric):
         Raises:
             DataError: a prediction or its ground truth is missing, or a score is not in [0, 1].
         """
+        if self.predictions is not None:
+            return
+        if self._board is None:
+            self._board = self._make_board()
         for sample in data_samples:
-            items = sample if isinstance(sample, Mapping) else dict(sample.all_items())
-            record = _make_record(items)
-            if self.pixel:
-                self._count_pixels(items, record)
-            self.results.append(record)
+            self._add(self._board, read_window(sample))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Gather from all processes and compute.
 
         Args:
-            size: length of the data set; not used, since records are told apart by video and frame.
+            size: length of the data set; not used, since scores are told apart by video and frame.
 
         Returns:
             the figures, on every process.
         """
-        gathered = all_gather_object(self.results)
-        state = torch.from_numpy(self.histogram.state())
-        all_reduce(state, op='sum')
+        board, trouble = self._board, None
+        if board is None:
+            board = self._make_board()
+        if self.predictions is not None:
+            try:
+                self._read_predictions(board)
+            except (DataError, UsageError) as error:
+                trouble = error
+        gathered = all_gather_object((trouble, board.state()))
+        counts = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in board.counts().items()}
+        for name in sorted(counts):
+            all_reduce(counts[name], op='sum')
         outcome: list[Any] = [None]
         if is_main_process():
-            self.histogram.load_state(state.numpy())
-            try:
-                metrics = self.compute_metrics([record for part in gathered for record in part])
-                outcome = [{f'{self.prefix}/{key}': value for key, value in metrics.items()}]
-            except DataError as error:  # every process must end, not only this one
-                outcome = [str(error)]
+            try:  # every process must end, not only this one
+                for found, _ in gathered:
+                    if found is not None:
+                        raise found
+                summed = {name: tensor.numpy() for name, tensor in counts.items()}
+                self.evaluation = self.compute_evaluation([state for _, state in gathered], summed)
+                outcome = [self.evaluation]
+            except (DataError, UsageError) as error:
+                outcome = [error]
+            videos = [] if self.evaluation is None else self.evaluation.videos
+            if isinstance(outcome[0], Evaluation):
+                outcome[0].videos = []  # they stay here
         broadcast_object_list(outcome)
         self.results.clear()
-        self.histogram = PixelHistogram(self.histogram.num_bins)
-        self._seen.clear()
-        if isinstance(outcome[0], str):
-            raise DataError(outcome[0])
-        return outcome[0]
+        self._board = None if self.dataset_meta is None else self._make_board()
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        self.evaluation = outcome[0]
+        if is_main_process():
+            self.evaluation.videos = videos
+            _log(self.evaluation)
+        return {f'{self.prefix}/{name}': value for name, value in self.evaluation.figures.items()}
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Figures from the records of all processes and the summed histogram.
+        """Not used: ``evaluate`` joins the boards of all processes itself."""
+        raise NotImplementedError
+
+    def compute_evaluation(
+        self, states: Sequence[Mapping[str, Any]], counts: Mapping[str, np.ndarray] | None = None
+    ) -> Evaluation:
+        """The evaluation of what several boards hold together.
 
         Args:
-            results: records as ``process`` keeps them.
+            states: ``Scoreboard.state`` of each.
+            counts: the sum of their ``Scoreboard.counts``.
 
         Raises:
-            DataError: nothing was scored, frames are missing, or the ground truth has one class only.
+            DataError: nothing was scored, frames are missing, or boards disagree.
         """
-        if not results:
-            raise DataError('nothing was scored: the test set gave no window')
-        curves = join_windows(results)
-        lengths = {video_id: curve.scores.size for video_id, curve in curves.items()}
-        lengths.update(dict((self.dataset_meta or {}).get('video_lengths', {})))
-        self._check_coverage(curves, lengths)
-        scores = np.concatenate([curve.scores[curve.scored] for curve in curves.values()])
-        labels = np.concatenate([curve.labels[curve.scored] for curve in curves.values()])
-        if labels.min() == labels.max():
-            kind = 'anomalous' if labels[0] else 'normal'
-            raise DataError(f'all {labels.size} scored frames are {kind}: an area under a curve needs both classes')
-        metrics: dict[str, float] = {
-            'frame_auc': frame_auc(scores, labels),
-            'frame_ap': average_precision(scores, labels),
-        }
-        if self.pixel:
-            metrics.update(self._compute_pixel_metrics(results))
-        metrics.update(
-            coverage_videos=len(curves) / len(lengths),
-            coverage_frames=int(scores.size) / sum(lengths.values()),
-            num_videos=len(curves),
-            num_frames=int(scores.size),
-        )
-        print_log(
-            f'scored {len(curves)} of {len(lengths)} videos, {scores.size} of {sum(lengths.values())} frames',
-            logger='current',
-        )
-        return metrics
+        board = self._make_board()
+        for state in states:
+            board.merge(state)
+        if counts is not None:
+            board.load_counts(counts)
+        return board.evaluate()
 
-    def _count_pixels(self, items: Mapping[str, Any], record: dict[str, Any]) -> None:
-        video_id, inds = record['video_id'], record['frame_inds']
-        if items.get('pred_masks') is None:
-            raise DataError(f'video {video_id}: pixel=True needs pred_masks, but the model gave none')
-        valid = len(inds)
-        predicted = _to_numpy(items['pred_masks'])[:valid]  # (T, H, W)
-        if items.get('gt_masks') is None:
-            if record['labels'].any():
-                raise DataError(
-                    f'video {video_id}: its anomalous frames have no gt_masks; a benchmark without masks has no '
-                    'pixel figure: set pixel=False'
-                )
-            truth = np.zeros(predicted.shape, dtype=bool)
-        else:
-            truth = _to_numpy(items['gt_masks'])[:valid].astype(bool)
-        if predicted.shape != truth.shape:
+    def _make_board(self) -> Scoreboard:
+        meta = dict(self.dataset_meta or {})
+        if 'records' not in meta:
+            raise DataError("VADMetric needs dataset_meta['records'], the videos with their ground truth, but got none")
+        options = dict(meta.get('evaluation_options', {}))
+        benchmark = meta.get('benchmark', '')
+        check_options(self.protocol, benchmark, options)
+        return Scoreboard(
+            meta['records'],
+            protocol=self.protocol,
+            benchmark=benchmark,
+            pixel=self.pixel,
+            regions=self.regions,
+            allow_partial=self.allow_partial,
+            num_bins=self.num_bins,
+            events=self.events,
+            options=options,
+        )
+
+    def _add(self, board: Scoreboard, window: ScoredWindow) -> None:
+        video_id, inds = window.video_id, window.frame_inds.tolist()
+        board.add_window(video_id, inds, window.scores, window.frame_interval, num_frames=window.num_frames)
+        if not self.pixel and not self.regions:
+            return
+        if window.masks is None:
+            raise DataError(
+                f'video {video_id}: {"pixel" if self.pixel else "regions"}=True needs pred_masks, but the model gave '
+                'none'
+            )
+        if window.truth is not None and window.truth.shape != window.masks.shape:
             raise DataError(
                 f'video {video_id}: pred_masks and gt_masks must be of one shape, '
-                f'got {predicted.shape} and {truth.shape}'
+                f'got {window.masks.shape} and {window.truth.shape}'
             )
-        for index, scores, mask in zip(inds.tolist(), predicted, truth, strict=True):
-            if (video_id, index) in self._seen:
-                continue
-            self._seen.add((video_id, index))
-            record['pixel_inds'].append(index)
-            try:
-                self.histogram.update(scores, mask)
-            except ValueError as error:
-                raise DataError(f'video {video_id}: frame {index}: {error}') from error
+        for place, index in enumerate(inds):
+            if self.pixel:
+                truth = None if window.truth is None else window.truth[place]
+                board.add_pixels(video_id, index, window.masks[place], truth)
+            if self.regions:
+                try:
+                    probabilities = round_probabilities(window.masks[place]).astype(np.float32)
+                except ValueError as error:
+                    raise DataError(f'video {video_id}: frame {index}: {error}') from error
+                board.add_detections(video_id, detections_from_mask(probabilities, index, MASK_THRESHOLD), [index])
 
-    def _compute_pixel_metrics(self, results: list) -> dict[str, float]:
-        counted = [(record['video_id'], index) for record in results for index in record['pixel_inds']]
-        if len(counted) != len(set(counted)):
-            raise DataError(
-                f'{len(counted) - len(set(counted))} frames were scored by two processes, so their pixels count twice: '
-                "use sampler=dict(type='VideoSampler') for the test set"
+    def _read_predictions(self, board: Scoreboard) -> None:
+        """Add this process's share of the prediction files."""
+        assert self.predictions is not None
+        rank, world_size = get_dist_info()
+        for path in list_predictions(self.predictions)[rank::world_size]:
+            board.add_prediction(read_prediction(path))
+
+
+def check_options(protocol: Protocol, benchmark: str, options: Mapping[str, Any]) -> None:
+    """Check that scores were made as a protocol fixes it.
+
+    Args:
+        protocol: the protocol.
+        benchmark: name of the benchmark.
+        options: how the scores are made, by the names of ``VideoAnomalyDataset`` and of the benchmark's reader; what is
+            not in it is not known and not checked.
+
+    Raises:
+        UsageError: an option has another value than the protocol fixes.
+    """
+    fixed = {**benchmark_options(protocol, benchmark), **dataset_options(protocol, benchmark)}
+    for name, wanted in fixed.items():
+        if name not in options:
+            continue
+        found = options[name]
+        if name == 'stride' and found is None:
+            found = options.get('window')
+        if isinstance(wanted, list) and not isinstance(found, str):
+            found = list(found)
+        if found != wanted:
+            raise UsageError(
+                f'protocol {protocol.name} fixes {name}={wanted!r} on benchmark {benchmark}, but the test set has '
+                f'{name}={found!r}: tools/test.py --protocol {protocol.name} sets it, or choose another protocol'
             )
-        if not self.histogram.positives.any() or not self.histogram.negatives.any():
-            kind = 'anomalous' if not self.histogram.positives.any() else 'normal'
-            raise DataError(f'gt_masks: no scored pixel is {kind}; a pixel figure needs both classes')
-        return {
-            'pixel_auc': self.histogram.auc(),
-            'pixel_ap': self.histogram.average_precision(),
-            'pixel_auc_error_bound': self.histogram.error_bound(),
-        }
-
-    def _check_coverage(self, curves: Mapping[str, VideoCurve], lengths: Mapping[str, int]) -> None:
-        for video_id, curve in curves.items():
-            if curve.scores.size != lengths[video_id]:
-                raise DataError(
-                    f'video {video_id}: num_frames must be {lengths[video_id]} as in the data set, '
-                    f'got {curve.scores.size}'
-                )
-        if self.allow_partial:
-            return
-        absent = sorted(set(lengths) - set(curves))
-        if absent:
-            raise DataError(f'{len(absent)} of {len(lengths)} videos were not scored, the first is {absent[0]}')
-        for video_id, curve in curves.items():
-            if not curve.scored.all():
-                raise DataError(
-                    f'video {video_id}: {int((~curve.scored).sum())} of {curve.scores.size} frames were not scored, '
-                    f'the first is {int(np.flatnonzero(~curve.scored)[0])}; allow_partial=True accepts that'
-                )
 
 
-def _make_record(items: Mapping[str, Any]) -> dict[str, Any]:
-    """The small part of a window that is kept."""
-    video_id = items['video_id']
-    inds = _to_numpy(items['frame_inds']).astype(np.int64)
-    valid = int(items.get('num_valid', len(inds)))
-    interval = int(items.get('frame_interval', 1))
-    for field in ('pred_frame_scores', 'gt_frame_labels'):
-        if items.get(field) is None:
-            raise DataError(f'video {video_id}: {field} is missing, the metric needs it for every window')
-    scores = _to_numpy(items['pred_frame_scores']).astype(np.float64)[:valid]
-    labels = _to_numpy(items['gt_frame_labels']).astype(np.int64)[:valid]
-    inds = inds[:valid]
-    if valid < 1 or not len(inds) == len(scores) == len(labels) == valid:
-        raise DataError(
-            f'video {video_id}: frame_inds, pred_frame_scores and gt_frame_labels must hold num_valid = {valid} >= 1 '
-            f'frames, got {len(inds)}, {len(scores)} and {len(labels)}'
-        )
-    if not ((scores >= 0) & (scores <= 1)).all():
-        bad = scores[~((scores >= 0) & (scores <= 1))][0]
-        raise DataError(f'video {video_id}: pred_frame_scores must be in [0, 1], got {bad}')
-    record: dict[str, Any] = {
-        'video_id': video_id,
-        'num_frames': int(items['num_frames']),
-        'frame_interval': interval,
-        'frame_inds': inds,
-        'scores': scores,
-        'labels': labels,
-        'pixel_inds': [],  # frames whose pixels the histogram of this process holds
-    }
-    if interval > 1:
-        if items.get('video_labels') is None:
-            raise DataError(
-                f'video {video_id}: frame_interval = {interval} needs video_labels, the labels of the frames in between'
-            )
-        record['video_labels'] = _to_numpy(items['video_labels']).astype(np.int64)
-    return record
-
-
-def _to_numpy(value: Any) -> np.ndarray:
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        return value.float().numpy() if value.dtype == torch.bfloat16 else value.numpy()
-    return np.asarray(value)
+def _log(evaluation: Evaluation) -> None:
+    lines = [
+        f'{evaluation.coverage}; protocol {evaluation.protocol.name} {evaluation.protocol.version}, '
+        f'benchmark {evaluation.benchmark or "unnamed"}',
+        *(f'note: {note}' for note in evaluation.notes),
+        *(f'undefined: {name}: {reason}' for name, reason in evaluation.undefined.items()),
+    ]
+    print_log('\n'.join(lines), logger='current')

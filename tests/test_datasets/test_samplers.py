@@ -34,8 +34,13 @@ def benchmark_folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize('world_size', [1, 2, 3])
-def test_every_window_goes_to_one_rank_once_and_videos_stay_whole(benchmark_folder, monkeypatch, world_size):
-    dataset = build(benchmark_folder)
+@pytest.mark.parametrize(
+    ('options', 'number'), [({}, 13), (dict(stride=2), 17), (dict(skip_videos=['v0', 'v3'], tail='drop'), 3)]
+)
+def test_every_window_goes_to_one_rank_once_and_videos_stay_whole(
+    benchmark_folder, monkeypatch, world_size, options, number
+):
+    dataset = build(benchmark_folder, **options)
     seen = []
     for rank in range(world_size):
         monkeypatch.setattr(samplers, 'get_dist_info', lambda rank=rank: (rank, world_size))
@@ -46,7 +51,7 @@ def test_every_window_goes_to_one_rank_once_and_videos_stay_whole(benchmark_fold
         whole = [index for index, info in enumerate(dataset.data_list) if info['video'] in videos]
         assert own == whole
         seen += own
-    assert sorted(seen) == list(range(len(dataset))) == list(range(sum(-(-length // 4) for length in LENGTHS)))
+    assert sorted(seen) == list(range(len(dataset))) == list(range(number))
 
 
 def test_stream_takes_every_item_of_a_source_before_any_twice():

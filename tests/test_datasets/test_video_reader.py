@@ -3,6 +3,8 @@ import cv2
 import numpy as np
 import pytest
 
+from lavida_mm.datasets.readers import pyav_reader
+from lavida_mm.datasets.readers.video_probe import open_container
 from lavida_mm.datasets.video_reader import open_video, probe_video, read_image
 from lavida_mm.utils.errors import DataError
 from tests.videos import write_video
@@ -46,6 +48,12 @@ def fast_start(folder):
 
 
 @pytest.fixture(scope='module')
+def reordered_avi(folder):
+    """AVI knows when frames are decoded and not when they are shown; with B-frames the two orders differ."""
+    return write_video(folder / 'reordered.avi', ramps(30, 48, 64))
+
+
+@pytest.fixture(scope='module')
 def open_groups(folder):
     """Frames before a key frame refer to it: readers that seek by key frames miscount here, decord's own too."""
     path = folder / 'open.mp4'
@@ -60,7 +68,7 @@ def open_groups(folder):
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
-@pytest.mark.parametrize('name', ['plain', 'fast_start', 'open_groups'])
+@pytest.mark.parametrize('name', ['plain', 'fast_start', 'open_groups', 'reordered_avi'])
 def test_frames_equal_a_plain_decode_in_any_order(request, name, backend):
     path = request.getfixturevalue(name)
     expected = decode_all(path)
@@ -194,6 +202,132 @@ def test_image_folder_reads_in_the_order_of_numbers(tmp_path):
     with open_video(tmp_path) as reader:
         assert (reader.num_frames, reader.height, reader.width, reader.fps) == (3, 8, 6, 0.0)
         assert reader.read([0, 1, 2])[:, 0, 0, 0].tolist() == [1, 2, 10]
+
+
+def write_tif_folder(path, num_frames: int, dtype=np.uint8) -> np.ndarray:
+    """A folder of gray .tif images as UCSD has them; their pixels, (T, H, W)."""
+    path.mkdir()
+    rows, columns = np.mgrid[:8, :6]
+    frames = np.stack([rows * 9 + columns * 3 + index for index in range(num_frames)]).astype(dtype)
+    if dtype == np.uint16:
+        frames = frames * 256 + 77
+    for index, frame in enumerate(frames):
+        cv2.imwrite(str(path / f'{index + 1:03d}.tif'), frame)
+    return frames
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_gray_tif_images_come_as_rgb(tmp_path, dtype):
+    pixels = write_tif_folder(tmp_path / 'Test001', 3, dtype)
+    (tmp_path / 'Test001' / '._001.tif').write_bytes(b'what macOS leaves beside a file')
+    expected = pixels if dtype == np.uint8 else pixels // 256
+    with open_video(tmp_path / 'Test001') as reader:
+        frames = reader.read(range(3))
+        assert reader.num_frames == 3
+    assert frames.shape == (3, 8, 6, 3) and frames.dtype == np.uint8
+    assert np.array_equal(frames, np.repeat(expected[..., None], 3, axis=-1))
+
+
+class Counted:
+    """Stands before a reader's ``_read`` and notes which frames are decoded and converted, in order."""
+
+    def __init__(self, reader):
+        self.seen = []
+        self.most = 0
+        self.reader = reader
+        self.read = reader._read
+        reader._read = self
+
+    def __call__(self, frame_inds):
+        for index, frame in zip(frame_inds, self.read(frame_inds), strict=True):
+            self.seen.append(index)
+            self.most = max(self.most, len(self.reader._kept))
+            yield frame
+
+
+@pytest.fixture(scope='module')
+def tifs(folder):
+    write_tif_folder(folder / 'tifs', 30)
+    return folder / 'tifs'
+
+
+@pytest.mark.parametrize(('name', 'backend'), [('plain', 'pyav'), ('plain', 'decord'), ('tifs', 'pyav')])
+@pytest.mark.parametrize('stride', [1, 3, 7, 8])
+def test_overlapping_windows_decode_no_frame_twice(request, name, backend, stride):
+    path = request.getfixturevalue(name)
+    with open_video(path, backend) as reader:
+        expected = reader.read(range(30))
+    with open_video(path, backend, num_kept=8 - stride) as reader:
+        counted = Counted(reader)
+        for start in range(0, 23, stride):
+            window = reader.read(range(start, start + 8))
+            assert np.array_equal(window, expected[start : start + 8])
+            window[:] = 0  # what a transform does to its window changes no later one
+    assert counted.seen == list(range(start + 8))
+    assert counted.most <= 8 - stride
+    assert not reader._kept
+
+
+def test_no_frame_is_kept_where_windows_do_not_overlap(plain):
+    with open_video(plain) as reader:
+        reader.read(range(30))
+        assert not reader._kept
+
+
+def test_kept_frames_survive_reading_elsewhere(plain):
+    expected = decode_all(plain)
+    with open_video(plain, num_kept=4) as reader:
+        for wanted in ([0, 1, 2, 3], [2, 3, 3, 9], [9, 2, 20], [1, 20, 20], [29], [29, 0]):
+            assert np.array_equal(reader.read(wanted), expected[wanted])
+
+
+class CountedConversions:
+    """Counts the frames that PyAV turns into RGB."""
+
+    def __init__(self, reader):
+        self.reformat_frame = reader._reformatter.reformat
+        self.number = 0
+
+    def reformat(self, frame, **options):
+        self.number += 1
+        return self.reformat_frame(frame, **options)
+
+
+def count_decoded(reader) -> list[int]:
+    """The frames that a PyAV reader decodes from now on."""
+    decoded = []
+    locate = reader._locate
+    reader._locate = lambda frame: decoded.append(locate(frame)) or decoded[-1]
+    return decoded
+
+
+def test_pyav_converts_used_frames_only_and_decodes_each_once(plain, monkeypatch):
+    opened = []
+    monkeypatch.setattr(pyav_reader, 'open_container', lambda path: opened.append(path) or open_container(path))
+    with open_video(plain, 'pyav', num_kept=2) as reader:
+        counted = reader._reformatter = CountedConversions(reader)
+        decoded = count_decoded(reader)
+        for start in range(0, 24, 4):
+            reader.read(range(start, start + 8, 2))
+    assert opened == [plain]
+    assert counted.number == len(range(0, 28, 2))
+    assert decoded == list(range(27))
+
+
+def test_pyav_seeks_only_where_that_saves_decoding(plain):
+    with open_video(plain, 'pyav') as reader:
+        keyframes = reader._info.keyframes.tolist()
+        decoded = count_decoded(reader)
+        reader.read([0, 29])
+    assert keyframes[-1] >= 8 and decoded == [0, *range(keyframes[-1], 30)]
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_a_frame_of_another_size(plain, backend):
+    with open_video(plain, backend) as reader:
+        reader._read = lambda frame_inds: (np.zeros((1, 64, 3), np.uint8) for _ in frame_inds)
+        with pytest.raises(DataError, match=r'frame 5 is 1 x 64 pixels, the video 48 x 64'):
+            reader.read([5])
 
 
 def test_image_folder_errors(tmp_path):

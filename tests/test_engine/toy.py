@@ -13,20 +13,40 @@ from torch.utils.data import Dataset
 
 from lavida_mm.engine import AtomicLocalBackend
 from lavida_mm.registry import DATASETS, MODELS
-from lavida_mm.structures import VADDataSample
+from lavida_mm.structures import VADDataSample, VideoRecord
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 SIZE = 8
 WINDOW = 3
 
 
+class ToyMasks:
+    """Masks of one video of the toy."""
+
+    def __init__(self, video):
+        self.video = video
+
+    def read(self, frame_inds, height, width):
+        masks = np.zeros((5 + self.video, height, width), dtype=bool)
+        masks[2:4, 1:4, 2:6] = True
+        return masks[list(frame_inds)]
+
+
 @DATASETS.register_module()
 class ToyWindows(Dataset):
     """Windows of videos whose anomalous frames hold a bright square; lengths 5, 6, 7, ... frames."""
 
-    def __init__(self, *, num_videos: int = 4):
+    def __init__(self, *, num_videos: int = 4, training: bool = False):
         self.windows = [(v, s) for v in range(num_videos) for s in range(0, 5 + v, WINDOW)]
-        self.metainfo = {'video_lengths': {f'v{v}': 5 + v for v in range(num_videos)}}
+        records = [
+            VideoRecord(
+                f'v{v}', num_frames=5 + v, intervals=[(2, 4)], interval_categories=['square'], masks=ToyMasks(v)
+            )
+            for v in range(num_videos)
+        ]
+        if training:
+            return  # a runner would put its records into every checkpoint
+        self.metainfo = {'records': records, 'benchmark': 'toy', 'evaluation_options': {'window': WINDOW}}
 
     def __len__(self):
         return len(self.windows)
@@ -36,8 +56,7 @@ class ToyWindows(Dataset):
         length = 5 + video
         rng = np.random.default_rng(video)
         frames = rng.integers(0, 120, (length, 3, SIZE, SIZE), dtype=np.uint8)
-        masks = np.zeros((length, SIZE, SIZE), dtype=bool)
-        masks[2:4, 1:4, 2:6] = True
+        masks = ToyMasks(video).read(range(length), SIZE, SIZE)
         frames[:, :][np.broadcast_to(masks[:, None], frames.shape)] += 100
         inds = np.minimum(np.arange(start, start + WINDOW), length - 1)
         sample = VADDataSample()
@@ -111,7 +130,7 @@ _base_ = {base!r}
 custom_imports = dict(imports=['tests.test_engine.toy'])
 model = dict(type='ToyDetector')
 train_dataloader = dict(
-    batch_size=2, num_workers=0, collate_fn=dict(type='pseudo_collate'), dataset=dict(type='ToyWindows'),
+    batch_size=2, num_workers=0, collate_fn=dict(type='pseudo_collate'), dataset=dict(type='ToyWindows', training=True),
     sampler=dict(type='InfiniteSampler', shuffle=True))
 test_dataloader = dict(
     batch_size=2, num_workers=0, collate_fn=dict(type='pseudo_collate'), dataset=dict(type='ToyWindows'),

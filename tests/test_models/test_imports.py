@@ -25,9 +25,9 @@ def test_models_import_without_mmdet_and_compiled_mmcv():
     assert int(run(code)) > 10
 
 
-def test_evaluation_functions_need_numpy_alone():
+def test_importing_evaluation_functions_needs_numpy_alone():
     for path in (ROOT / 'lavida_mm' / 'evaluation' / 'functional').glob('*.py'):
-        nodes = list(ast.walk(ast.parse(path.read_text())))
+        nodes = ast.parse(path.read_text()).body  # what single functions import, only they need
         names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
         names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
         foreign = {name.split('.')[0] for name in names} - set(sys.stdlib_module_names) - {'numpy', 'lavida_mm'}

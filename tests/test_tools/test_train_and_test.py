@@ -57,6 +57,11 @@ def error_line(done):
 def test_metrics_are_flat_and_the_table_shows_them(reference):
     done, metrics = reference[0], dict(reference[1])
     assert (metrics.pop('checkpoint'), metrics.pop('config')) == ('toy.pth', 'toy.py')
+    assert (metrics.pop('vad/protocol'), metrics.pop('vad/protocol_version')) == ('default', 1)
+    assert (metrics.pop('vad/benchmark'), metrics.pop('vad/options')) == ('toy', {'window': 3})
+    assert metrics.pop('vad/coverage') == dict(videos_scored=4, videos_known=4, frames_scored=26, frames_known=26)
+    assert metrics.pop('vad/undefined') == {'far_at_0.5': 'no scored video is normal'}
+    assert metrics.pop('vad/notes') == []
     assert metrics['vad/coverage_frames'] == 1
     assert metrics['vad/num_frames'] == 5 + 6 + 7 + 8
     for name, value in metrics.items():

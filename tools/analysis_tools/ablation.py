@@ -8,7 +8,7 @@ Prints a Markdown table and writes ablation.md and ablation.json.
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,14 +30,21 @@ class Setting:
     Attributes:
         name: what is done.
         words: ``prompt_words`` of the test set.
+        template: number of the prompt template.
         silenced: name of the part of the model whose output is zeroed, or None.
         keep_ratio: of the compressor, None for that of the config.
     """
 
     name: str
-    words: str = 'own'
+    words: str | tuple[str, ...] = 'own'
+    template: int = 0
     silenced: str | None = None
     keep_ratio: float | None = None
+
+    @property
+    def prompt(self) -> tuple[str | tuple[str, ...], int]:
+        """What the test set must be built for."""
+        return self.words, self.template
 
 
 SETTINGS = [
@@ -132,15 +139,16 @@ def keep(model: Any, ratio: float | None) -> Iterator[None]:
 
 
 class Bench:
-    """The model and the test set under any words, built once each.
+    """The model and the test set under any prompt, built once each.
 
     Args:
         config: the resolved config.
         path: its file.
         checkpoint: weights of the model.
+        settings: what will be run.
     """
 
-    def __init__(self, config: Any, path: str, checkpoint: str):
+    def __init__(self, config: Any, path: str, checkpoint: str, settings: Sequence[Setting] = SETTINGS):
         from mmengine.device import get_device
         from mmengine.registry import MODELS, init_default_scope
         from mmengine.runner import load_checkpoint
@@ -154,7 +162,7 @@ class Bench:
         check_checkpoint(self.model, checkpoint)
         load_checkpoint(self.model, checkpoint, map_location='cpu')
         self.model.to(get_device()).eval()
-        self.loaders = {words: self._build_loader(words) for words in dict.fromkeys(s.words for s in SETTINGS)}
+        self.loaders = {prompt: self._build_loader(*prompt) for prompt in dict.fromkeys(s.prompt for s in settings)}
 
     def run(self, setting: Setting, advance: Callable[[], Any]) -> tuple[dict[str, float], Any, Any]:
         """Score the test set.
@@ -169,10 +177,10 @@ class Bench:
         import numpy as np
         import torch
 
-        from lavida_mm.evaluation.vad_metric import VADMetric, join_windows
+        from lavida_mm.evaluation.vad_metric import VADMetric
         from lavida_mm.registry import METRICS
 
-        loader = self.loaders[setting.words]
+        loader = self.loaders[setting.prompt]
         with config_errors(self.path):
             metric = METRICS.build(self.config.test_evaluator)
         if not isinstance(metric, VADMetric):
@@ -182,17 +190,18 @@ class Bench:
             for batch in loader:
                 metric.process(batch, self.model.test_step(batch))
                 advance()
-        curves = join_windows(metric.results).values()
-        scores = np.concatenate([curve.scores for curve in curves])
-        labels = np.concatenate([curve.labels for curve in curves])
         figures = {name.split('/')[-1]: value for name, value in metric.evaluate(len(loader)).items()}
+        videos = metric.evaluation.videos
+        scores = np.concatenate([video.scores for video in videos])
+        labels = np.concatenate([video.labels for video in videos])
         return figures, scores, labels
 
-    def _build_loader(self, words: str) -> Any:
+    def _build_loader(self, words: str | tuple[str, ...], template: int) -> Any:
         from mmengine.runner import Runner
 
         loader = self.config.test_dataloader.copy()
-        loader.dataset = {**loader.dataset, 'prompt_words': words}
+        shown = words if isinstance(words, str) else list(words)
+        loader.dataset = {**loader.dataset, 'prompt_words': shown, 'template': template}
         if loader.get('num_workers', 0) > 0:
             loader['persistent_workers'] = False  # three sets of workers would stay alive otherwise
         with config_errors(self.path):
@@ -221,7 +230,7 @@ def main() -> None:
     bench = Bench(config, args.config, args.checkpoint)
     settings = select_settings(bench.model)
     runs = {}
-    total = sum(len(bench.loaders[setting.words]) for setting in settings)
+    total = sum(len(bench.loaders[setting.prompt]) for setting in settings)
     with tqdm(total=total, unit='batch', mininterval=1.0) as bar:
         for setting in settings:
             bar.set_description(setting.name)

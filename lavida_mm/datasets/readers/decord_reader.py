@@ -1,7 +1,7 @@
 """Reads videos with decord."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,9 @@ class DecordReader(VideoReader):
         self._current, self._frame = 0, first
         super().__init__(path, info.num_frames, info.fps, first.shape[0], first.shape[1])
 
-    def _read(self, frame_inds: list[int]) -> np.ndarray:
-        return np.stack([self._decode(index) for index in frame_inds])
+    def _read(self, frame_inds: list[int]) -> Iterator[np.ndarray]:
+        for index in frame_inds:
+            yield self._decode(index)
 
     def _decode(self, index: int) -> np.ndarray:
         try:
@@ -61,6 +62,7 @@ class DecordReader(VideoReader):
         return self._frame
 
     def close(self) -> None:
+        super().close()
         self._reader = None
 
 

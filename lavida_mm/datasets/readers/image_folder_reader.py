@@ -1,6 +1,7 @@
 """Reads folders of images as videos, and single images."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,18 +16,23 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
 class ImageFolderReader(VideoReader):
-    """The images of a folder as frames, sorted by name with numbers in their order (2 before 10)."""
+    """The images of a folder as frames, sorted by name with numbers in their order (2 before 10).
+
+    Gray images come as RGB, images of 16 bits with the upper 8. Hidden files, as macOS leaves them beside each image
+    (``._001.tif``), are no frames.
+    """
 
     def __init__(self, path: Path):
-        files = [file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+        files = [
+            file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith('.')
+        ]
         if not files:
             raise DataError(f'{path}: the folder holds no image ({", ".join(IMAGE_SUFFIXES)})')
         self.files = sorted(files, key=lambda file: _natural_key(file.name))
         height, width = read_image(self.files[0]).shape[:2]
         super().__init__(path, len(files), 0.0, height, width)
 
-    def _read(self, frame_inds: list[int]) -> np.ndarray:
-        frames = []
+    def _read(self, frame_inds: list[int]) -> Iterator[np.ndarray]:
         for index in frame_inds:
             frame = read_image(self.files[index])
             if frame.shape[:2] != (self.height, self.width):
@@ -34,8 +40,7 @@ class ImageFolderReader(VideoReader):
                     f'{self.files[index]}: is {frame.shape[0]} x {frame.shape[1]} pixels, '
                     f'the first image of the folder {self.height} x {self.width}'
                 )
-            frames.append(frame)
-        return np.stack(frames)
+            yield frame
 
 
 def read_image(path: str | Path) -> np.ndarray:

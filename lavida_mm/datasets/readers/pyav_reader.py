@@ -1,5 +1,6 @@
 """Reads videos with PyAV."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,15 @@ from lavida_mm.utils.errors import DataError
 
 __all__ = ['PyAVReader']
 
+LEAST_SKIPPED = 8  # frames; to seek empties the decoder's threads, which costs as much as decoding about six
+
 
 class PyAVReader(VideoReader):
-    """Decodes with PyAV; seeks to a key frame only where that saves decoding."""
+    """Decodes with PyAV, forward, and converts only the frames that are asked for.
+
+    It seeks to a key frame only where that saves decoding, and knows each frame by its time, so that frames after a
+    seek are the right ones.
+    """
 
     def __init__(self, path: Path):
         from av.video.reformatter import VideoReformatter
@@ -28,8 +35,9 @@ class PyAVReader(VideoReader):
         self._reformatter = VideoReformatter()  # kept, since making one costs more than a small frame
         self._seek(0)
 
-    def _read(self, frame_inds: list[int]) -> np.ndarray:
-        return np.stack([self._decode(index) for index in frame_inds])
+    def _read(self, frame_inds: list[int]) -> Iterator[np.ndarray]:
+        for index in frame_inds:
+            yield self._decode(index)
 
     def _decode(self, index: int) -> np.ndarray:
         if not self._reaches(index):
@@ -43,13 +51,7 @@ class PyAVReader(VideoReader):
             raise DataError(f'{self.path}: frame {index} cannot be decoded: {describe_reason(error)}') from error
         if frame is None:
             raise DataError(f'{self.path}: frame {index} of {self.num_frames} cannot be decoded: the file is damaged')
-        pixels = self._reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
-        if pixels.shape[:2] != (self.height, self.width):
-            raise DataError(
-                f'{self.path}: frame {index} is {pixels.shape[0]} x {pixels.shape[1]} pixels, '
-                f'the video {self.height} x {self.width}'
-            )
-        return pixels
+        return self._reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
 
     def _advance(self, index: int) -> Any:
         """Decode forward to a frame; None where the decoder ends before it or begins beyond it."""
@@ -62,7 +64,7 @@ class PyAVReader(VideoReader):
 
     def _reaches(self, index: int) -> bool:
         """Whether decoding on from here gets to the frame with the least work."""
-        return index >= self._next and self._find_start(index) <= self._next
+        return index >= self._next and self._find_start(index) - self._next < LEAST_SKIPPED
 
     def _find_start(self, index: int) -> int:
         """The last key frame that is not beyond a frame."""
@@ -94,4 +96,5 @@ class PyAVReader(VideoReader):
         return int(np.searchsorted(timestamps, frame.pts))
 
     def close(self) -> None:
+        super().close()
         self._container.close()

@@ -35,7 +35,7 @@ class VideoInfo:
         height: H.
         width: W.
         timestamps: when each frame is shown, ascending, in the stream's unit, int64 (num_frames,); None where the
-            file gives none or gives one twice.
+            file gives none, gives one twice, or gives times of decoding instead.
         keyframes: numbers of the frames at which decoding can begin, ascending.
     """
 
@@ -86,15 +86,22 @@ def probe_container(container: Any, path: Path) -> VideoInfo:
     if not times or not context.height or not context.width:
         raise DataError(f'{path}: holds no video frame')
     rate = stream.average_rate or stream.guessed_rate
-    timestamps, keyframes = _index_times(times, keys)
+    timestamps, keyframes = _index_times(times, keys, context.has_b_frames)
     return VideoInfo(len(times), float(rate or 0), context.height, context.width, timestamps, keyframes)
 
 
-def _index_times(times: list[int | None], keys: list[int | None]) -> tuple[np.ndarray | None, np.ndarray]:
-    if None in times:
-        return None, np.zeros(1, dtype=np.int64)
-    timestamps = np.unique(np.asarray(times, dtype=np.int64))
-    if len(timestamps) != len(times):
+def _index_times(
+    times: list[int | None], keys: list[int | None], is_reordered: bool
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """When frames are shown, and the numbers of the key frames; (None, [0]) where the file does not tell.
+
+    Frames that are stored in another order than they are shown in cannot have ascending times: those are times of
+    decoding, as AVI has, and say nothing of the order on the screen.
+    """
+    known = [time for time in times if time is not None]
+    timestamps = np.unique(np.asarray(known, dtype=np.int64))
+    decoding_times = is_reordered and known == sorted(known)
+    if len(timestamps) != len(times) or decoding_times:
         return None, np.zeros(1, dtype=np.int64)
     return timestamps, np.searchsorted(timestamps, np.unique(np.asarray(keys, dtype=np.int64)))
 

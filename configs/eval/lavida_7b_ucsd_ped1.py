@@ -1,0 +1,7 @@
+# The full-size LAVIDA on UCSD Ped1; for tools/test.py, no training data are needed.
+_base_ = [
+    '../_base_/models/lavida_qwen2vl_sam.py',
+    '../_base_/datasets/ucsd_ped1.py',
+    '../_base_/schedules/test_only.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,353 @@
+"""Named, versioned ways to evaluate: two figures may be compared only where one protocol made both."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lavida_mm.evaluation.functional.smoothing import smooth
+from lavida_mm.utils.errors import UsageError
+
+__all__ = ['PROTOCOLS', 'Protocol', 'benchmark_options', 'dataset_options', 'get_protocol']
+
+TAILS = ('pad', 'drop')
+INTERVAL_ENDS = ('inclusive', 'half-open')
+LENGTHS = ('full', 'i3d-16')
+SUBSETS = ('all', 'abnormal')
+LABELS = ('masks', 'intervals')
+FEATURE_FRAMES = 16  # frames of one I3D feature
+# Which option of a benchmark's reader a protocol fixes: benchmark -> options, named alike in both.
+READER_OPTIONS = {
+    'ucf_crime': ('interval_ends',),
+    'xd_violence': ('interval_ends',),
+    'ubnormal': ('subset',),
+    'avenue': ('labels',),
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that two evaluations must have in common for their figures to be comparable.
+
+    Attributes:
+        name: its name.
+        version: raised whenever a figure would change.
+        description: one sentence.
+        window: frames of a window; None leaves it to the config.
+        stride: sampled frames between the starts of two windows; None leaves it to the config.
+        frame_interval: step between two scored frames, each score holding up to the next one: one number, or one per
+            benchmark; None leaves it to the config.
+        tail: frames after the last whole window are scored (``'pad'``) or count nowhere (``'drop'``).
+        interval_ends: whether the last frame of an annotated interval is anomalous (``'inclusive'``) or not
+            (``'half-open'``), where the annotation leaves it open.
+        length: frames of a video that count: ``'full'``, or ``'i3d-16'``: 16 * floor((n - 1) / 16).
+        subset: ``'abnormal'`` leaves the normal videos of UBnormal out.
+        labels: ground truth of CUHK Avenue: ``'masks'`` or ``'intervals'``.
+        pixel_size: height and width to which masks and probabilities are resized before pixels are counted
+            (probabilities bilinear, masks nearest neighbour); None counts at the video's own size.
+        smoothing: arguments of ``smooth``, by which the frame scores of each video are smoothed: ``kind`` and its
+            width; None takes them as they are.
+        padding: scores of the normal and of the anomalous frame that the padded figures add, where scores are
+            probabilities; None adds 0 and 1, or the extremes where scores lie beyond.
+        template: number of the prompt template; None leaves it to the config.
+        words: words of the prompt per benchmark; None leaves them to the config.
+        headline: figures that reports show first.
+    """
+
+    name: str
+    version: int = 1
+    description: str = ''
+    window: int | None = None
+    stride: int | None = None
+    frame_interval: int | Mapping[str, int] | None = None
+    tail: str = 'pad'
+    interval_ends: str = 'inclusive'
+    length: str = 'full'
+    subset: str = 'all'
+    labels: str = 'masks'
+    pixel_size: tuple[int, int] | None = None
+    smoothing: Mapping[str, Any] | None = None
+    padding: tuple[float, float] | None = None
+    template: int | None = None
+    words: Mapping[str, tuple[str, ...]] | None = None
+    headline: tuple[str, ...] = field(default=('frame_auc', 'frame_ap', 'pixel_auc', 'pixel_ap', 'rbdc', 'tbdc'))
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def interval_of(self, benchmark: str) -> int | None:
+        """``frame_interval`` on one benchmark; None where it is left to the config.
+
+        Raises:
+            UsageError: the protocol has intervals per benchmark, and none for this one.
+        """
+        if not isinstance(self.frame_interval, Mapping):
+            return self.frame_interval
+        if benchmark not in self.frame_interval:
+            raise UsageError(_unknown_benchmark(self, 'frame_interval', benchmark, 1))
+        return self.frame_interval[benchmark]
+
+    def count_frames(self, num_frames: int) -> int:
+        """How many frames of a video of ``num_frames`` frames count, by the rule ``length``."""
+        if self.length == 'full':
+            return num_frames
+        return max(0, FEATURE_FRAMES * ((num_frames - 1) // FEATURE_FRAMES))
+
+    def count_scored(self, num_frames: int, benchmark: str) -> int:
+        """How many of the counted frames must have a score: all, or those of whole windows where the tail is dropped.
+
+        Args:
+            num_frames: frames of the video that count.
+            benchmark: name of the benchmark.
+        """
+        if self.tail == 'pad':
+            return num_frames
+        span = self.span_of(benchmark)
+        return num_frames // span * span
+
+    def span_of(self, benchmark: str) -> int:
+        """Frames that one window covers.
+
+        Raises:
+            UsageError: window or frame interval are left to the config.
+        """
+        interval = self.interval_of(benchmark)
+        if self.window is None or interval is None:
+            raise UsageError(f"protocol {self.name}: tail='drop' needs window and frame_interval to be fixed")
+        return self.window * interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON takes them."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+def get_protocol(protocol: 'str | Path | Mapping[str, Any] | Protocol') -> Protocol:
+    """Find or make a protocol.
+
+    Args:
+        protocol: name of a known one; fields of one's own, ``dict(name='mine', base='default', smoothing=dict(
+            kind='gaussian', sigma=8))``, in which ``base`` gives the fields that are not named; or a ``.json`` or
+            ``.py`` file with such fields (``.py``: at its top, or as one dict named ``protocol``).
+
+    Raises:
+        UsageError: there is no such protocol, or a field is unknown or out of range.
+    """
+    if isinstance(protocol, Protocol):
+        return protocol
+    if isinstance(protocol, Mapping):
+        return _make_own(dict(protocol))
+    if str(protocol) in PROTOCOLS:
+        return PROTOCOLS[str(protocol)]
+    if Path(protocol).suffix in ('.json', '.py'):
+        return _read_own(Path(protocol))
+    raise UsageError(
+        f'protocol must be one of {", ".join(PROTOCOLS)}, or a .json or .py file that defines one, got {protocol!r}'
+    )
+
+
+def benchmark_options(protocol: Protocol, benchmark: str) -> dict[str, Any]:
+    """Arguments of the benchmark's reader that the protocol fixes.
+
+    ``subset`` may be left at ``'all'`` where scores are evaluated: the scoreboard leaves the other videos out itself.
+    """
+    return {name: getattr(protocol, name) for name in READER_OPTIONS.get(benchmark, ())}
+
+
+def dataset_options(protocol: Protocol, benchmark: str) -> dict[str, Any]:
+    """Arguments of ``VideoAnomalyDataset`` that the protocol fixes on a benchmark.
+
+    Raises:
+        UsageError: the protocol does not say what it fixes on this benchmark.
+    """
+    interval, words = protocol.interval_of(benchmark), None
+    if protocol.words is not None:
+        if benchmark not in protocol.words:
+            raise UsageError(_unknown_benchmark(protocol, 'words', benchmark, None))
+        words = list(protocol.words[benchmark])
+    options = dict(
+        window=protocol.window,
+        stride=protocol.stride,
+        frame_interval=interval,
+        tail=protocol.tail,
+        template=protocol.template,
+        prompt_words=words,
+    )
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _unknown_benchmark(protocol: Protocol, field: str, benchmark: str, value: Any) -> str:
+    return (
+        f'protocol {protocol.name} fixes no {field} for benchmark {benchmark or "without a name"}, only for '
+        f'{", ".join(getattr(protocol, field))}; a protocol of your own can: '
+        f"dict(name='my-{protocol.name}', base='{protocol.name}', {field}={value!r})"
+    )
+
+
+def _make_own(values: dict[str, Any], where: str = 'protocol') -> Protocol:
+    base = values.pop('base', 'default')
+    if base not in PROTOCOLS:
+        raise UsageError(f'{where}: base must be one of {", ".join(PROTOCOLS)}, got {base!r}')
+    if set(values) == {'name'} and values['name'] in PROTOCOLS:
+        return PROTOCOLS[values['name']]
+    known = [item.name for item in fields(Protocol)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise UsageError(f'{where}: unknown field {unknown[0]!r}; known are base, {", ".join(known)}')
+    if not values.get('name') or values['name'] in PROTOCOLS:
+        raise UsageError(f'{where}: name must be given and none of {", ".join(PROTOCOLS)}, got {values.get("name")!r}')
+    values.setdefault('description', f'{base} with other {", ".join(sorted(set(values) - {"name", "version"}))}')
+    values.setdefault('version', 1)
+    for name in ('pixel_size', 'padding', 'headline'):
+        if isinstance(values.get(name), list):
+            values[name] = tuple(values[name])
+    if isinstance(values.get('words'), Mapping):
+        values['words'] = {key: tuple(words) for key, words in values['words'].items()}
+    return replace(PROTOCOLS[base], **values)
+
+
+def _read_own(path: Path) -> Protocol:
+    if not path.is_file():
+        raise UsageError(f'{path}: protocol file not found')
+    if path.suffix == '.json':
+        try:
+            values = json.loads(path.read_text(encoding='utf-8'))
+        except ValueError as error:
+            raise UsageError(f'{path}: not JSON: {error}') from error
+    else:
+        from mmengine.config import Config
+
+        try:
+            values = Config.fromfile(path).to_dict()
+        except Exception as error:  # a .py file is a program, which can raise anything
+            raise UsageError(f'{path}: not a protocol: {error}') from error
+    if isinstance(values, dict) and isinstance(values.get('protocol'), dict):
+        values = values['protocol']
+    if not isinstance(values, dict):
+        raise UsageError(f'{path}: must hold the fields of a protocol, got {type(values).__name__}')
+    return _make_own(values, str(path))
+
+
+def _check(protocol: Protocol) -> None:
+    def refuse(name: str, rule: str) -> None:
+        raise UsageError(f'protocol {protocol.name}: {name} must be {rule}, got {getattr(protocol, name)!r}')
+
+    choices = dict(tail=TAILS, interval_ends=INTERVAL_ENDS, length=LENGTHS, subset=SUBSETS, labels=LABELS)
+    for name, allowed in choices.items():
+        if getattr(protocol, name) not in allowed:
+            refuse(name, 'one of ' + ', '.join(allowed))
+    if not _is_count(protocol.version):
+        refuse('version', 'a whole number of at least 1')
+    for name in ('window', 'stride'):
+        if getattr(protocol, name) is not None and not _is_count(getattr(protocol, name)):
+            refuse(name, 'a whole number of at least 1, or None')
+    intervals = protocol.frame_interval
+    numbers = list(intervals.values()) if isinstance(intervals, Mapping) else [intervals]
+    if intervals is not None and not all(map(_is_count, numbers)):
+        refuse('frame_interval', 'a whole number of at least 1, one per benchmark, or None')
+    if protocol.template is not None and (not isinstance(protocol.template, int) or protocol.template < 0):
+        refuse('template', 'a whole number of at least 0, or None')
+    if protocol.tail == 'drop' and (protocol.window is None or intervals is None):
+        refuse('tail', "'pad' where window or frame_interval is None")
+    size = protocol.pixel_size
+    if size is not None and (not isinstance(size, tuple) or len(size) != 2 or not all(map(_is_count, size))):
+        refuse('pixel_size', '(height, width), or None')
+    if protocol.padding is not None and (
+        not isinstance(protocol.padding, tuple)
+        or len(protocol.padding) != 2
+        or protocol.padding[0] > protocol.padding[1]
+    ):
+        refuse('padding', 'the scores (normal, anomalous) in ascending order, or None')
+    if protocol.smoothing is not None:
+        try:
+            smooth(np.zeros(3), **protocol.smoothing)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f'protocol {protocol.name}: smoothing: {error}') from error
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+AUTHORS_WORDS = {
+    'ucf_crime': (
+        'abuse', 'arrest', 'arson', 'assault', 'burglary', 'explosion', 'fighting', 'road accidents', 'robbery',
+        'shooting', 'shoplifting', 'stealing', 'vandalism',
+    ),
+    'xd_violence': ('fighting', 'shooting', 'riot', 'abuse', 'car accident', 'explosion'),
+    'shanghaitech': (
+        'bicycle', 'fight', 'throw', 'pick', 'hand truck', 'run', 'skate', 'falling', 'jumping', 'motorcycle',
+        'tricycle', 'cart', 'waving stick', 'hurdle', 'vehicle', 'play', 'baby carriage', 'truck',
+    ),
+    'ubnormal': (
+        'running', 'jumping', 'falling', 'fighting', 'sleeping', 'crawling', 'having a seizure', 'laying down',
+        'dancing', 'stealing', 'rotating 360 degrees', 'shuffling', 'injured', 'drunk', 'stumbling walk',
+        'car accident', 'fire', 'smoke', 'jaywalking', 'driving outside lane',
+    ),
+    'ucsd_ped1': ('car', 'cart', 'wheelchair', 'skate', 'bicycle'),
+    'ucsd_ped2': ('car', 'cart', 'wheelchair', 'skate', 'bicycle'),
+}  # fmt: skip
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            name='default',
+            version=1,
+            description='Every frame of every video is scored once, at the full length, and all videos count.',
+        ),
+        Protocol(
+            name='lavida-code',
+            version=1,
+            description=(
+                'What the code released with LAVIDA computes: incomplete windows count nowhere, UBnormal without its '
+                'normal videos, pixels at 158x238, one fixed template where theirs is random, and the figures of '
+                'frames padded with logits 0 and 1.'
+            ),
+            window=8,
+            stride=8,
+            frame_interval=dict(ucf_crime=128, xd_violence=128, ubnormal=4, shanghaitech=2, ucsd_ped1=1, ucsd_ped2=1),
+            tail='drop',
+            subset='abnormal',
+            pixel_size=(158, 238),
+            # Theirs rank raw logits and add frames of logit 0 and 1; ours are the sigmoid of logits.
+            padding=(0.5, 1 / (1 + exp(-1))),
+            template=0,
+            words=AUTHORS_WORDS,
+            headline=('frame_auc_padded', 'frame_auc_macro_padded', 'pixel_auc'),
+        ),
+        Protocol(
+            name='lavad',
+            version=1,
+            description=(
+                'What the code released with LAVAD computes: one score for 16 frames, inclusive interval ends, full '
+                'length, ROC AUC and the trapezoid area under the precision-recall curve.'
+            ),
+            frame_interval=16,
+            headline=('frame_auc', 'frame_pr_auc_trapz', 'frame_ap'),
+        ),
+        Protocol(
+            name='i3d-16',
+            version=1,
+            description=(
+                'The convention of papers on I3D features: 16 * floor((n - 1) / 16) frames of each video count, and '
+                'the last frame of an annotated interval is normal.'
+            ),
+            interval_ends='half-open',
+            length='i3d-16',
+            headline=('frame_auc', 'frame_pr_auc_trapz', 'frame_ap'),
+        ),
+        Protocol(
+            name='ubnormal-official',
+            version=1,
+            description=(
+                "What UBnormal's script computes: all 211 videos, pooled AUC, and the mean over videos of the AUC with "
+                'a normal frame of score 0 and an anomalous frame of score 1 added to each.'
+            ),
+            headline=('frame_auc', 'frame_auc_macro_padded', 'rbdc', 'tbdc'),
+        ),
+    )
+}

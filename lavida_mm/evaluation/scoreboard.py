@@ -1,0 +1,805 @@
+"""Scores of the videos of one benchmark, under one protocol, and the figures that they give."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lavida_mm.evaluation.functional.alarms import RULES, event_scores
+from lavida_mm.evaluation.functional.events import find_events
+from lavida_mm.evaluation.functional.frame_curves import (
+    average_precision,
+    eer,
+    far_at,
+    frame_auc,
+    frame_auc_macro,
+    frame_auc_padded,
+    pr_auc_trapz,
+)
+from lavida_mm.evaluation.functional.smoothing import smooth
+from lavida_mm.evaluation.pixel_statistics import PixelStatistics
+from lavida_mm.evaluation.protocols import Protocol, get_protocol
+from lavida_mm.structures import VideoRecord
+from lavida_mm.utils.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from lavida_mm.evaluation.predictions import Prediction
+
+__all__ = ['Coverage', 'Evaluation', 'Scoreboard', 'VideoEvaluation']
+
+SAME_SCORE = 1e-4  # a window that was scored twice: batches of other sizes may change the last digits
+ALARM_THRESHOLD = 0.5  # of the figure far_at_0.5
+FRAME_FIGURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    'frame_auc': frame_auc,
+    'frame_ap': average_precision,
+    'frame_pr_auc_trapz': pr_auc_trapz,
+    'frame_eer': eer,
+}
+PIXEL_FIGURES = ('pixel_auc', 'pixel_ap', 'pixel_auc_error_bound', 'pixel_auc_per_frame', 'pixel_aupro')
+REGION_FIGURES = ('rbdc', 'tbdc')
+EVENT_FIGURES = (
+    *(f'event_{measure}_{rule}' for rule in RULES for measure in ('precision', 'recall', 'f1')),
+    'event_mean_delay_seconds',
+    'event_median_delay_seconds',
+    'event_false_alarms_per_hour',
+)
+
+
+@dataclass
+class VideoEvaluation:
+    """One video under a protocol.
+
+    Attributes:
+        video_id: its name.
+        record: what its benchmark says of it.
+        scores: of the frames that count, after smoothing, NaN where a frame was not scored, float64 (n,).
+        labels: 1 where the frame is anomalous, int64 (n,); None where there is no ground truth.
+        auc: AUC of its own scored frames; None where they are of one class or there is no ground truth.
+    """
+
+    video_id: str
+    record: VideoRecord
+    scores: np.ndarray
+    labels: np.ndarray | None
+    auc: float | None = None
+
+    @property
+    def scored(self) -> np.ndarray:
+        """Which frames have a score, bool (n,)."""
+        return ~np.isnan(self.scores)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a benchmark was scored, of what counts under the protocol.
+
+    Attributes:
+        videos: videos with a scored frame.
+        videos_known: videos that count.
+        frames: scored frames.
+        frames_known: frames that count.
+    """
+
+    videos: int
+    videos_known: int
+    frames: int
+    frames_known: int
+
+    def __str__(self) -> str:
+        return f'scored {self.videos} of {self.videos_known} videos, {self.frames} of {self.frames_known} frames'
+
+
+@dataclass
+class Evaluation:
+    """Figures, and everything that one must know to compare them.
+
+    Attributes:
+        figures: name -> value; what is undefined is not in it.
+        undefined: name -> reason.
+        coverage: how much was scored.
+        protocol: what the figures were made by.
+        benchmark: name of the benchmark.
+        notes: what a reader of the figures must know besides.
+        options: how the scores were made where that is known: window, frame interval, words, template.
+        videos: each video, sorted by name; empty on all processes but the first.
+    """
+
+    figures: dict[str, float]
+    undefined: dict[str, str]
+    coverage: Coverage
+    protocol: Protocol
+    benchmark: str
+    notes: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    videos: list[VideoEvaluation] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the videos, as JSON takes it."""
+        return {
+            'benchmark': self.benchmark,
+            'protocol': self.protocol.name,
+            'protocol_version': self.protocol.version,
+            'protocol_fields': self.protocol.to_dict(),
+            'coverage': {
+                'videos_scored': self.coverage.videos,
+                'videos_known': self.coverage.videos_known,
+                'frames_scored': self.coverage.frames,
+                'frames_known': self.coverage.frames_known,
+            },
+            'figures': dict(self.figures),
+            'undefined': dict(self.undefined),
+            'notes': list(self.notes),
+            'options': dict(self.options),
+        }
+
+
+@dataclass
+class _Curve:
+    """What is known of one video.
+
+    Attributes:
+        scores: of each frame, NaN where none is known, float64 (n,).
+        sampled: frames that a model looked at, bool (n,).
+        detected: frames whose detections are known, bool (n,).
+        detections: rows (frame, x1, y1, x2, y2, score), each (D, 6).
+        exact: the number of frames is what counts, whatever the protocol's length rule says.
+    """
+
+    scores: np.ndarray
+    sampled: np.ndarray
+    detected: np.ndarray
+    detections: list[np.ndarray] = field(default_factory=list)
+    exact: bool = False
+
+
+class Scoreboard:
+    """Collects the scores of videos in any order and evaluates them under a protocol.
+
+    Scores come window by window (``add_window``), as whole curves (``add_curve``, ``set_curve``) or from prediction
+    files (``add_prediction``). Pixels are counted as they come, so memory does not grow with the resolution. Boards of
+    several processes are joined by ``state``, ``counts``, ``merge`` and ``load_counts``; no figure depends on the order
+    or number of parts.
+
+    Args:
+        records: the videos of the benchmark.
+        protocol: name, fields or object, see ``get_protocol``.
+        benchmark: name of the benchmark.
+        pixel: whether to compute pixel figures.
+        regions: whether to compute RBDC and TBDC.
+        allow_partial: accept videos and frames without a score; the coverage says how many. Otherwise an error.
+        num_bins: bins of the pixel histogram.
+        events: options of ``find_events`` (``on``, ``off``, ``min_length``, ``merge_gap``), and ``min_iou`` of
+            ``event_scores``, for figures of alarms; None computes none.
+        options: how the scores were made, where known; held against what the protocol fixes by ``check_options``.
+
+    Raises:
+        UsageError: pixel figures or regions of a benchmark that has none, an unknown protocol, bad options of events.
+        DataError: two records have one name.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[VideoRecord],
+        *,
+        protocol: str | Mapping[str, Any] | Protocol = 'default',
+        benchmark: str = '',
+        pixel: bool = False,
+        regions: bool = False,
+        allow_partial: bool = False,
+        num_bins: int = 65536,
+        events: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ):
+        self.protocol = get_protocol(protocol)
+        self.benchmark = benchmark
+        self.pixel, self.regions, self.allow_partial = pixel, regions, allow_partial
+        self.events = None if events is None else _check_events(events)
+        self.options = dict(options or {})
+        self.protocol.interval_of(benchmark)  # may refuse the benchmark
+        self.records: dict[str, VideoRecord] = {}
+        self.left_out: set[str] = set()  # videos that the protocol does not count
+        for record in records:
+            if record.video_id in self.records or record.video_id in self.left_out:
+                raise DataError(f'{record.origin or benchmark}: video {record.video_id} is listed twice')
+            if self.protocol.subset == 'abnormal' and benchmark == 'ubnormal' and not record.intervals:
+                self.left_out.add(record.video_id)
+            else:
+                self.records[record.video_id] = record
+        self._check_ground_truth()
+        self.pixels = PixelStatistics(num_bins=num_bins, size=self.protocol.pixel_size)
+        self._curves: dict[str, _Curve] = {}
+        self._without_pixels: dict[str, str] = {}  # video -> why its pixels are not known
+        self._mask_stride = 1
+
+    # What comes in
+
+    def add_window(
+        self,
+        video_id: str,
+        frame_inds: Sequence[int] | np.ndarray,
+        scores: Sequence[float] | np.ndarray,
+        frame_interval: int = 1,
+        *,
+        num_frames: int | None = None,
+    ) -> None:
+        """Add the scores of some frames of one video.
+
+        Args:
+            video_id: a video of the records.
+            frame_inds: frame numbers, (T,).
+            scores: rounded to float32, which is what prediction files hold, (T,).
+            frame_interval: each score holds for that many frames, its own the first; they end with the video.
+            num_frames: length of the video, where the records do not say it.
+
+        Raises:
+            DataError: the video is unknown, a frame lies outside of it, a score is no number, or a frame has another
+                score already.
+        """
+        curve = self._find_curve(video_id, num_frames)
+        if curve is None:
+            return
+        n = curve.scores.size
+        values = np.asarray(scores, dtype=np.float32).astype(np.float64)
+        if not np.isfinite(values).all():
+            raise DataError(f'video {video_id}: scores must be finite, got {values[~np.isfinite(values)][0]}')
+        inds = np.asarray(frame_inds, dtype=np.int64)
+        if inds.shape != values.shape:
+            raise DataError(
+                f'video {video_id}: frame_inds and scores must be of one length, got {inds.shape} and {values.shape}'
+            )
+        outside = (inds < 0) | (inds >= n)
+        if outside.any():
+            raise DataError(f'video {video_id}: frame_inds must be in [0, {n}), got {inds[outside][0]}')
+        # Where a window speaks of a frame twice, its frames are taken one by one, so that what it says is compared.
+        together = bool((np.diff(np.sort(inds)) >= frame_interval).all())
+        for part, part_values in [(inds, values)] if together else zip(inds[:, None], values[:, None], strict=True):
+            held = (part[:, None] + np.arange(frame_interval)).ravel()
+            inside = held < n
+            written = curve.scores[held[inside]]
+            _write_scores(written, np.repeat(part_values, frame_interval)[inside], video_id, held[inside])
+            curve.scores[held[inside]] = written
+        curve.sampled[inds] = True
+
+    def set_curve(self, video_id: str, scores: np.ndarray) -> None:
+        """Set the scores of all frames of one video, as another system gives them.
+
+        Args:
+            video_id: a video of the records.
+            scores: one per frame, NaN where a frame was not scored, (n,). Under the length rule ``i3d-16``, n is the
+                number of frames that count; otherwise it must be that of the video, where that is known.
+
+        Raises:
+            DataError: the video is unknown or has scores already, the length is wrong or a score is infinite.
+        """
+        self._set_curve(video_id, scores, exact=self.protocol.length == 'i3d-16')
+
+    def add_pixels(self, video_id: str, frame: int, probabilities: np.ndarray, truth: np.ndarray | None) -> None:
+        """Count the pixels of one frame, once.
+
+        Args:
+            video_id: a video of the records.
+            frame: frame number.
+            probabilities: anomaly probability of each pixel, in [0, 1], (H, W).
+            truth: anomalous pixels, bool (H, W); None where the benchmark has no masks for this video.
+
+        Raises:
+            DataError: shapes differ, a probability is outside [0, 1], or the masks of the video are missing.
+        """
+        record = self.records.get(video_id)
+        if record is None or not self.counts_pixels(record) or not self.allows(video_id, frame):
+            return
+        if truth is None:
+            if record.masks is not None:
+                raise DataError(
+                    f'video {video_id}: gt_masks are missing, though the benchmark has masks for it; '
+                    'pixel figures need them: set pixel=False'
+                )
+            truth = np.zeros(probabilities.shape, dtype=bool)
+        try:
+            self.pixels.update(video_id, frame, probabilities, truth)
+        except ValueError as error:
+            raise DataError(f'video {video_id}: frame {frame}: {error}') from error
+
+    def add_detections(self, video_id: str, rows: np.ndarray, frames: Sequence[int] | np.ndarray | None = None) -> None:
+        """Add boxes that a model found.
+
+        Args:
+            video_id: a video of the records.
+            rows: frame, x1, y1, x2, y2 in whole pixels, both ends included, and score, (D, 6).
+            frames: the frames that were searched; None means the whole video.
+
+        Raises:
+            DataError: the video is unknown or a row lies outside of it.
+        """
+        curve = self._find_curve(video_id, None)
+        if curve is None or not self.regions:
+            return
+        rows = np.asarray(rows, dtype=np.float64).reshape(-1, 6)
+        n = curve.scores.size
+        if not ((rows[:, 0] >= 0) & (rows[:, 0] < n)).all():
+            raise DataError(f'video {video_id}: frames of detections must be in [0, {n})')
+        known = curve.detected.copy()
+        curve.detected[slice(None) if frames is None else np.asarray(frames, dtype=np.int64)] = True
+        rows = rows[~known[rows[:, 0].astype(np.int64)]]
+        if len(rows):
+            curve.detections.append(rows)
+
+    def add_prediction(self, prediction: 'Prediction') -> None:
+        """Add everything that a prediction file holds.
+
+        Pixels come from the file's own counts where they were made as this protocol wants them, else from its masks and
+        the benchmark's; where neither can be, the pixel figures are undefined and say so.
+
+        Raises:
+            UsageError: the file's frames are sampled more coarsely than the protocol fixes.
+            DataError: the video is unknown or the file is at odds with the benchmark.
+        """
+        video_id = prediction.video_id
+        interval, wanted = prediction.frame_interval, self.protocol.interval_of(self.benchmark)
+        if wanted is not None and wanted % interval:
+            raise UsageError(
+                f'video {video_id}: its scores were made with frame_interval = {interval}, of which that of protocol '
+                f'{self.protocol.name}, {wanted}, must be a multiple'
+            )
+        curve = self._set_curve(video_id, prediction.scores, exact=False)
+        if curve is None:
+            return
+        curve.sampled[:] = False
+        curve.sampled[prediction.frame_inds] = True
+        if prediction.has_detections:
+            self.add_detections(video_id, prediction.detections, frames=prediction.frame_inds)
+        if self.pixel and self.counts_pixels(self.records[video_id]):
+            self._add_stored_pixels(prediction)
+
+    # Several processes
+
+    def state(self) -> dict[str, Any]:
+        """All but the counts of pixels, as one object that can be sent."""
+        return {
+            'curves': self._curves,
+            'frames': self.pixels.frames,
+            'frame_aucs': self.pixels.frame_aucs,
+            'without_pixels': self._without_pixels,
+            'mask_stride': self._mask_stride,
+            'lengths': {name: record.num_frames for name, record in self.records.items()},
+        }
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Take over the ``state`` of another board of the same benchmark; ``load_counts`` takes the sum of ``counts``.
+
+        Raises:
+            DataError: the boards disagree on a score, or counted the pixels of a frame twice.
+        """
+        for video_id, other in state['curves'].items():
+            mine = self._curves.get(video_id)
+            if mine is None:
+                self._curves[video_id] = other
+                continue
+            if mine.scores.size != other.scores.size:
+                raise DataError(
+                    f'video {video_id}: num_frames must be one number, got {mine.scores.size} and {other.scores.size}'
+                )
+            if (mine.detected & other.detected).any():
+                raise DataError(
+                    f'video {video_id}: its frames were searched by two processes: '
+                    "use sampler=dict(type='VideoSampler') for the test set"
+                )
+            _write_scores(mine.scores, other.scores, video_id, np.arange(mine.scores.size))
+            mine.sampled |= other.sampled
+            mine.detected |= other.detected
+            mine.detections += other.detections
+            mine.exact |= other.exact
+        try:
+            self.pixels.add_frames(state['frames'], state['frame_aucs'])
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        self._without_pixels.update(state['without_pixels'])
+        self._mask_stride = max(self._mask_stride, state['mask_stride'])
+
+    def counts(self) -> dict[str, np.ndarray]:
+        """Counts of pixels, which add up over processes."""
+        return self.pixels.counts()
+
+    def load_counts(self, counts: Mapping[str, np.ndarray]) -> None:
+        """Take over the (summed) ``counts``."""
+        self.pixels.load_counts(counts)
+
+    # What comes out
+
+    def evaluate(self) -> Evaluation:
+        """Compute all figures.
+
+        Raises:
+            DataError: nothing was scored, or frames are missing and ``allow_partial`` is not set.
+        """
+        notes: list[str] = []
+        videos = [self._evaluate_video(video_id) for video_id in sorted(self.records)]
+        coverage = self._check_coverage(videos, notes)
+        figures: dict[str, float] = {}
+        undefined: dict[str, str] = {}
+        self._add_frame_figures(videos, figures, undefined, notes)
+        if self.events is not None:
+            self._add_event_figures(videos, figures, undefined)
+        if self.pixel:
+            self._add_pixel_figures(figures, undefined, notes)
+        if self.regions:
+            self._add_region_figures(videos, figures, undefined, notes)
+        figures.update(
+            coverage_videos=coverage.videos / coverage.videos_known,
+            coverage_frames=coverage.frames / coverage.frames_known,
+            num_videos=coverage.videos,
+            num_frames=coverage.frames,
+        )
+        return Evaluation(
+            figures=figures,
+            undefined=undefined,
+            coverage=coverage,
+            protocol=self.protocol,
+            benchmark=self.benchmark,
+            notes=notes,
+            options=self.options,
+            videos=videos,
+        )
+
+    # Steps
+
+    def _check_ground_truth(self) -> None:
+        known = [record for record in self.records.values() if record.has_ground_truth]
+        name = self.benchmark or 'this benchmark'
+        if self.pixel and not any(record.masks is not None for record in known):
+            raise UsageError(f'pixel=True needs masks, but benchmark {name} has none: set pixel=False')
+        if self.regions and not any(record.tracks is not None for record in known):
+            raise UsageError(
+                f'regions=True needs boxes of the anomalies, but benchmark {name} has none: set regions=False'
+            )
+
+    def _find_curve(self, video_id: str, num_frames: int | None) -> _Curve | None:
+        """The curve of a video, made if need be; None where the protocol leaves the video out."""
+        if video_id in self.left_out:
+            return None
+        record = self.records.get(video_id)
+        if record is None:
+            raise DataError(f'video {video_id}: benchmark {self.benchmark} has no such video')
+        if num_frames is not None and record.num_frames is not None and num_frames != record.num_frames:
+            raise DataError(
+                f'video {video_id}: num_frames must be {record.num_frames} as in the data set, got {num_frames}'
+            )
+        curve = self._curves.get(video_id)
+        if curve is None:
+            n = record.num_frames if num_frames is None else num_frames
+            if n is None:
+                raise DataError(f'video {video_id}: num_frames is not known')
+            flags = np.zeros(n, dtype=bool)
+            curve = self._curves[video_id] = _Curve(np.full(n, np.nan), flags, flags.copy())
+        elif num_frames is not None and num_frames != curve.scores.size:
+            raise DataError(
+                f'video {video_id}: num_frames must be one number, got {curve.scores.size} and {num_frames}'
+            )
+        return curve
+
+    def _set_curve(self, video_id: str, scores: np.ndarray, exact: bool) -> _Curve | None:
+        scores = np.asarray(scores, dtype=np.float64)
+        if scores.ndim != 1 or not scores.size:
+            raise DataError(f'video {video_id}: scores must be a vector of at least one frame, got {scores.shape}')
+        if np.isinf(scores).any():
+            raise DataError(f'video {video_id}: scores must be finite, frame {int(np.isinf(scores).argmax())} is not')
+        if video_id in self._curves:
+            raise DataError(f'video {video_id}: has scores already; a video must be scored once')
+        record = self.records.get(video_id)
+        if exact and record is not None:
+            sampled = ~np.isnan(scores)
+            curve = _Curve(scores.copy(), sampled, np.zeros(scores.size, dtype=bool), exact=True)
+            self._curves[video_id] = curve
+            return curve
+        found = self._find_curve(video_id, scores.size)
+        if found is not None:
+            found.scores[:] = scores
+            found.sampled = ~np.isnan(scores)
+        return found
+
+    def counts_pixels(self, record: VideoRecord) -> bool:
+        """Whether the pixels of a video can be counted: it has masks, or is known to need none."""
+        return self.pixel and record.has_ground_truth and (record.masks is not None or not record.intervals)
+
+    def _frames_scored(self, video_id: str) -> int:
+        """How many frames of a video may have a score under the protocol, its first ones."""
+        curve, record = self._curves.get(video_id), self.records[video_id]
+        n = record.num_frames if curve is None else curve.scores.size
+        if n is None:
+            return 0
+        counted = n if curve is not None and curve.exact else self.protocol.count_frames(n)
+        return self.protocol.count_scored(counted, self.benchmark)
+
+    def allows(self, video_id: str, frame: int) -> bool:
+        """Whether the protocol looks at a frame at all."""
+        interval = self.protocol.interval_of(self.benchmark) or 1
+        return frame % interval == 0 and frame < self._frames_scored(video_id)
+
+    def _add_stored_pixels(self, prediction: 'Prediction') -> None:
+        video_id, record = prediction.video_id, self.records[prediction.video_id]
+        wanted = [frame for frame in prediction.frame_inds.tolist() if self.allows(video_id, frame)]
+        stored = prediction.pixel_counts
+        if (
+            stored is not None
+            and prediction.pixel_options == self.pixels.options()
+            and stored['frames'].tolist() == wanted
+        ):
+            try:
+                self.pixels.add_packed(video_id, stored)
+            except ValueError as error:
+                raise DataError(f'{prediction.path}: {error}') from error
+        elif prediction.masks_kind == 'float16':
+            self._mask_stride = max(self._mask_stride, prediction.mask_stride)
+            for frame, probabilities in prediction.iter_masks():
+                truth = record.pixel_masks([frame], *probabilities.shape)
+                self.add_pixels(video_id, frame, probabilities, None if truth is None else truth[0])
+        else:
+            kind = 'masks of yes and no only' if prediction.masks_kind == 'rle' else 'no masks'
+            self._without_pixels[video_id] = (
+                f'{prediction.path} holds {kind}, and no counts of pixels made as protocol {self.protocol.name} wants '
+                'them: score with --dump-masks float16'
+            )
+
+    def _evaluate_video(self, video_id: str) -> VideoEvaluation:
+        record, curve = self.records[video_id], self._curves.get(video_id)
+        n = (record.num_frames or 0) if curve is None else curve.scores.size
+        exact = curve is not None and curve.exact
+        counted = n if exact else self.protocol.count_frames(n)
+        scores = np.full(counted, np.nan) if curve is None else curve.scores[:counted].copy()
+        interval = self.protocol.interval_of(self.benchmark)
+        if interval is not None:
+            scores = scores[np.arange(counted) // interval * interval]
+        scores[self.protocol.count_scored(counted, self.benchmark) :] = np.nan
+        labels = record.frame_labels(n)[:counted] if record.has_ground_truth else None
+        video = VideoEvaluation(video_id, record, scores, labels)
+        if video.scored.any():
+            if self.protocol.smoothing is not None:
+                scores[video.scored] = smooth(scores[video.scored], **self.protocol.smoothing)
+            if labels is not None and 0 < labels[video.scored].sum() < video.scored.sum():
+                video.auc = frame_auc(scores[video.scored], labels[video.scored])
+        return video
+
+    def _check_coverage(self, videos: Sequence[VideoEvaluation], notes: list[str]) -> Coverage:
+        expected = {video.video_id: self._frames_scored(video.video_id) for video in videos}
+        scored = [video for video in videos if video.scored.any()]
+        if not scored:
+            raise DataError(f'nothing was scored: no video of benchmark {self.benchmark} has a score')
+        if not self.allow_partial:
+            absent = [
+                video.video_id
+                for video in videos
+                if not video.scored.any() and (expected[video.video_id] or video.record.num_frames is None)
+            ]
+            if absent:
+                raise DataError(f'{len(absent)} of {len(videos)} videos were not scored, the first is {absent[0]}')
+            for video in videos:
+                missing = np.flatnonzero(~video.scored[: expected[video.video_id]])
+                if missing.size:
+                    raise DataError(
+                        f'video {video.video_id}: {missing.size} of {video.scores.size} frames were not scored, '
+                        f'the first is {missing[0]}; allow_partial=True accepts that'
+                    )
+        coverage = Coverage(
+            videos=len(scored),
+            videos_known=len(videos),
+            frames=sum(int(video.scored.sum()) for video in scored),
+            frames_known=sum(video.scores.size for video in videos),
+        )
+        if self.left_out:
+            notes.append(f'{len(self.left_out)} normal videos are left out by protocol {self.protocol.name}')
+        dropped = coverage.frames_known - coverage.frames
+        if dropped and self.protocol.tail == 'drop':
+            notes.append(
+                f'{coverage.videos_known - coverage.videos} of {coverage.videos_known} videos were never scored and '
+                f'{dropped} of {coverage.frames_known} frames dropped: protocol {self.protocol.name} counts whole '
+                'windows only'
+            )
+        elif dropped:
+            notes.append(f'{dropped} of {coverage.frames_known} frames have no score and count nowhere')
+        return coverage
+
+    def _add_frame_figures(
+        self, videos: Sequence[VideoEvaluation], figures: dict[str, float], undefined: dict[str, str], notes: list[str]
+    ) -> None:
+        pairs = [
+            (video.scores[video.scored], video.labels[video.scored], video)
+            for video in videos
+            if video.labels is not None and video.scored.any()
+        ]
+        names = [*FRAME_FIGURES, 'frame_auc_macro', 'frame_auc_padded', 'frame_auc_macro_padded', 'far_at_0.5']
+        unknown = sum(video.labels is None for video in videos)
+        if not pairs:
+            undefined.update(dict.fromkeys(names, 'the videos have no ground truth'))
+            return
+        if unknown:
+            notes.append(f'{unknown} of {len(videos)} videos have no ground truth and are in no figure')
+        scores = np.concatenate([pair[0] for pair in pairs])
+        labels = np.concatenate([pair[1] for pair in pairs])
+        if scores.min() == scores.max():
+            notes.append(f'all scores are {scores[0]:g}: they rank nothing')
+        one_class = None
+        if labels.min() == labels.max():
+            kind = 'anomalous' if labels[0] else 'normal'
+            one_class = f'all {labels.size} scored frames are {kind}: an area under a curve needs both classes'
+        calibrated = bool(scores.min() >= 0 and scores.max() <= 1)
+
+        for name, function in FRAME_FIGURES.items():
+            if one_class is None:
+                _attempt(name, partial(function, scores, labels), figures, undefined)
+            else:
+                undefined[name] = one_class
+        try:
+            macro = frame_auc_macro([pair[:2] for pair in pairs])
+            figures['frame_auc_macro'] = macro.value
+            if macro.num_excluded:
+                notes.append(
+                    f'frame_auc_macro is the mean of {macro.num_videos} videos; {macro.num_excluded} videos of one '
+                    'class have no AUC'
+                )
+        except ValueError as error:
+            undefined['frame_auc_macro'] = str(error)
+        padding = self.protocol.padding if calibrated else None
+        _attempt('frame_auc_padded', lambda: _padded_auc(scores, labels, padding), figures, undefined)
+        _attempt(
+            'frame_auc_macro_padded',
+            lambda: math.fsum(_padded_auc(*pair[:2], padding) for pair in pairs) / len(pairs),
+            figures,
+            undefined,
+        )
+        normal = [pair[0] for pair in pairs if not pair[2].record.intervals]
+        if not calibrated:
+            undefined['far_at_0.5'] = self._out_of_range(scores)
+        elif not normal:
+            undefined['far_at_0.5'] = 'no scored video is normal'
+        else:
+            flat = np.concatenate(normal)
+            zeros = np.zeros(flat.size, dtype=np.int64)
+            _attempt('far_at_0.5', lambda: far_at(flat, zeros, ALARM_THRESHOLD), figures, undefined)
+
+    @staticmethod
+    def _out_of_range(scores: np.ndarray) -> str:
+        bad = scores[(scores < 0) | (scores > 1)][0]
+        return f'a figure at a fixed threshold needs scores in [0, 1], got {bad:g}'
+
+    def _add_event_figures(
+        self, videos: Sequence[VideoEvaluation], figures: dict[str, float], undefined: dict[str, str]
+    ) -> None:
+        assert self.events is not None
+        options = dict(self.events)
+        min_iou = options.pop('min_iou')
+        alarms, truth, num_frames, fps = [], [], [], []
+        for video in videos:
+            if video.labels is None or not video.scored.any():
+                continue
+            length = int(np.flatnonzero(video.scored)[-1]) + 1
+            scores = video.scores[:length]
+            known = scores[~np.isnan(scores)]
+            if known.min() < 0 or known.max() > 1:
+                reason = f'video {video.video_id}: {self._out_of_range(known)}'
+                undefined.update(dict.fromkeys(EVENT_FIGURES, reason))
+                return
+            alarms.append(find_events(np.nan_to_num(scores, nan=0.0), **options))
+            clipped = [(start, min(end, length)) for start, end in video.record.intervals]
+            truth.append([(start, end) for start, end in clipped if start < end])
+            num_frames.append(length)
+            fps.append(video.record.fps or None)
+        if not alarms:
+            undefined.update(dict.fromkeys(EVENT_FIGURES, 'the videos have no ground truth'))
+            return
+        try:
+            values, reasons = event_scores(alarms, truth, num_frames, fps, min_iou).figures()
+        except ValueError as error:
+            undefined.update(dict.fromkeys(EVENT_FIGURES, str(error)))
+            return
+        figures.update(values)
+        undefined.update(reasons)
+
+    def _add_pixel_figures(self, figures: dict[str, float], undefined: dict[str, str], notes: list[str]) -> None:
+        left_out = [name for name, record in self.records.items() if not self.counts_pixels(record)]
+        if left_out:
+            notes.append(
+                f'pixel figures are of {len(self.records) - len(left_out)} of {len(self.records)} videos: '
+                'the others have no masks'
+            )
+        reason = None
+        if self._without_pixels:
+            first = min(self._without_pixels)
+            reason = f'the pixels of {len(self._without_pixels)} videos are not known: {self._without_pixels[first]}'
+        elif not self.pixels.frames:
+            reason = 'no pixels were counted'
+        elif not self.pixels.histogram.positives.any():
+            reason = 'gt_masks: no scored pixel is anomalous; a pixel figure needs both classes'
+        elif not self.pixels.histogram.negatives.any():
+            reason = 'gt_masks: no scored pixel is normal; a pixel figure needs both classes'
+        if reason is not None:
+            undefined.update(dict.fromkeys(PIXEL_FIGURES, reason))
+            return
+        values, reasons = self.pixels.figures()
+        figures.update(values)
+        undefined.update(reasons)
+        if self._mask_stride > 1:
+            notes.append(f'pixel figures are of one in {self._mask_stride} of the frames that were looked at')
+
+    def _add_region_figures(
+        self, videos: Sequence[VideoEvaluation], figures: dict[str, float], undefined: dict[str, str], notes: list[str]
+    ) -> None:
+        from lavida_mm.evaluation.functional.regions import rbdc_tbdc
+
+        detections, tracks, num_frames, sparse = [], [], [], False
+        for video in videos:
+            curve = self._curves.get(video.video_id)
+            if curve is None or not video.scored.any() or not video.record.has_ground_truth:
+                continue
+            if not curve.detected.any():
+                reason = f'video {video.video_id}: its detections are not known'
+                undefined.update(dict.fromkeys(REGION_FIGURES, reason))
+                return
+            if video.record.tracks is None and video.record.intervals:
+                reason = f'video {video.video_id}: the benchmark has no boxes of its anomalies'
+                undefined.update(dict.fromkeys(REGION_FIGURES, reason))
+                return
+            searched = np.zeros(curve.scores.size, dtype=bool)
+            searched[: video.scores.size] = video.scored
+            searched &= curve.detected
+            interval = self.protocol.interval_of(self.benchmark) or 1
+            searched[np.arange(searched.size) % interval != 0] = False
+            sparse |= bool(searched.sum() < video.scored.sum())
+            found = np.concatenate(curve.detections) if curve.detections else np.zeros((0, 6))
+            truth = np.zeros((0, 6)) if video.record.tracks is None else video.record.tracks.read()
+            found = found[searched[found[:, 0].astype(np.int64)]]
+            detections.append(found[np.lexsort(found.T[::-1])])  # one order, whatever came first
+            inside = (truth[:, 1] >= 0) & (truth[:, 1] < searched.size)
+            truth = truth[inside]
+            tracks.append(truth[searched[truth[:, 1].astype(np.int64)]])
+            num_frames.append(int(searched.sum()))
+        try:
+            rbdc, tbdc = rbdc_tbdc(detections, tracks, num_frames)
+        except ValueError as error:
+            undefined.update(dict.fromkeys(REGION_FIGURES, str(error)))
+            return
+        figures.update(rbdc=float(rbdc), tbdc=float(tbdc))
+        if sparse:
+            notes.append('rbdc and tbdc are of the frames that were looked at, not of those in between')
+
+
+def _write_scores(target: np.ndarray, scores: np.ndarray, video_id: str, frames: np.ndarray) -> None:
+    """Write scores into a part of a curve; where it has some already, they must be the same."""
+    if np.isnan(target).all():
+        target[:] = scores
+        return
+    new = ~np.isnan(scores)
+    both = new & ~np.isnan(target)
+    far = both & (np.abs(target - np.where(both, scores, 0)) > SAME_SCORE)
+    if far.any():
+        place = int(far.argmax())
+        raise DataError(
+            f'video {video_id}: frame {frames[place]} has two scores, {target[place]:g} and {scores[place]:g}; '
+            'every frame must be scored once'
+        )
+    target[new] = np.fmin(target[new], scores[new])  # the same figure whichever came first
+
+
+def _padded_auc(scores: np.ndarray, labels: np.ndarray, padding: tuple[float, float] | None) -> float:
+    if padding is None:
+        return frame_auc_padded(scores, labels)
+    return frame_auc(np.append(scores, padding), np.append(labels, [0, 1]))
+
+
+def _attempt(name: str, function: Callable[[], float], figures: dict[str, float], undefined: dict[str, str]) -> None:
+    try:
+        figures[name] = float(function())
+    except ValueError as error:
+        undefined[name] = str(error)
+
+
+def _check_events(events: Mapping[str, Any]) -> dict[str, Any]:
+    options = {'min_iou': 0.5, **events}
+    try:
+        find_events(np.zeros(1), **{name: value for name, value in options.items() if name != 'min_iou'})
+        event_scores([[]], [[]], [1], [None], options['min_iou'])
+    except (TypeError, ValueError) as error:
+        raise UsageError(f'events: {error}') from error
+    return options
