@@ -80,6 +80,10 @@ def test_agrees_with_the_oracle_wherever_the_cut_is_clear(seed, num_tokens, rati
     assert indices.tolist() == sorted(set(indices.tolist()))
     centres = oracle_centres(exact, ratio, used)
     assert indices.tolist() == centres
+    squared = ((exact[:, None] - exact[centres]) ** 2).sum(axis=2)  # (L, R)
+    nearest = np.sort(squared, axis=1)[:, :2]
+    gap = np.diff(nearest, axis=1)[np.setdiff1d(np.arange(num_tokens), centres)]
+    assume((gap > 1e-5 * (exact**2).sum(axis=1).max()).all())  # float32 tells the nearest of two centres
     np.testing.assert_allclose(merged.numpy(), oracle_merge(exact, centres)[0], rtol=1e-4, atol=1e-5)
 
 
