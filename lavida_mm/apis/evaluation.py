@@ -4,6 +4,7 @@ import inspect
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from lavida_mm.datasets.benchmarks.base_benchmark import BaseBenchmark
 from lavida_mm.datasets.benchmarks.doctor import find_benchmarks
 from lavida_mm.datasets.video_reader import open_video
+from lavida_mm.evaluation.evaluation import Evaluation, VideoEvaluation
 from lavida_mm.evaluation.external_scores import match_scores, read_scores, spread_scores
 from lavida_mm.evaluation.functional.bootstrap import bootstrap_interval
 from lavida_mm.evaluation.functional.frame_curves import pr_curve_points, roc_curve_points
@@ -23,7 +25,7 @@ from lavida_mm.evaluation.predictions import (
     read_prediction,
 )
 from lavida_mm.evaluation.protocols import Protocol, benchmark_options, dataset_options, get_protocol
-from lavida_mm.evaluation.scoreboard import Evaluation, Scoreboard, VideoEvaluation
+from lavida_mm.evaluation.scoreboard import Scoreboard
 from lavida_mm.registry import DATASETS
 from lavida_mm.structures import VideoRecord
 from lavida_mm.utils.errors import DataError, UsageError, config_errors
@@ -184,10 +186,14 @@ def bootstrap_figures(
     curves = [_scored(video) for video in evaluation.videos if video.labels is not None and video.scored.any()]
     measures = {name: measure for name, measure in BOOTSTRAPPED.items() if name in evaluation.figures}
     found: dict[str, tuple[float, float]] = {}
-    for place, (name, measure) in enumerate(measures.items(), start=1):
-        interval = bootstrap_interval(curves, measure, num_draws=num_draws, seed=seed)
+    draws = count(1)
+
+    def advance() -> None:
         if progress is not None:
-            progress('intervals', place * num_draws, len(measures) * num_draws)
+            progress('intervals', next(draws), len(measures) * num_draws)
+
+    for name, measure in measures.items():
+        interval = bootstrap_interval(curves, measure, num_draws=num_draws, seed=seed, advance=advance)
         found[name] = (interval.low, interval.high)
     return found
 

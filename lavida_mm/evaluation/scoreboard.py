@@ -1,158 +1,28 @@
 """Scores of the videos of one benchmark, under one protocol, and the figures that they give."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lavida_mm.evaluation.functional.alarms import RULES, event_scores
-from lavida_mm.evaluation.functional.events import find_events
-from lavida_mm.evaluation.functional.frame_curves import (
-    average_precision,
-    eer,
-    far_at,
-    frame_auc,
-    frame_auc_macro,
-    frame_auc_padded,
-    pr_auc_trapz,
-)
+from lavida_mm.evaluation.evaluation import Coverage, Evaluation, Figures, VideoEvaluation
+from lavida_mm.evaluation.event_figures import add_event_figures, check_event_options
+from lavida_mm.evaluation.frame_figures import add_frame_figures
+from lavida_mm.evaluation.functional.frame_curves import frame_auc
 from lavida_mm.evaluation.functional.smoothing import smooth
 from lavida_mm.evaluation.pixel_statistics import PixelStatistics
 from lavida_mm.evaluation.protocols import Protocol, get_protocol
+from lavida_mm.evaluation.region_figures import add_region_figures
+from lavida_mm.evaluation.video_curve import VideoCurve, write_scores
 from lavida_mm.structures import VideoRecord
 from lavida_mm.utils.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from lavida_mm.evaluation.predictions import Prediction
 
-__all__ = ['Coverage', 'Evaluation', 'Scoreboard', 'VideoEvaluation']
+__all__ = ['Scoreboard']
 
-SAME_SCORE = 1e-4  # a window that was scored twice: batches of other sizes may change the last digits
-ALARM_THRESHOLD = 0.5  # of the figure far_at_0.5
-FRAME_FIGURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    'frame_auc': frame_auc,
-    'frame_ap': average_precision,
-    'frame_pr_auc_trapz': pr_auc_trapz,
-    'frame_eer': eer,
-}
 PIXEL_FIGURES = ('pixel_auc', 'pixel_ap', 'pixel_auc_error_bound', 'pixel_auc_per_frame', 'pixel_aupro')
-REGION_FIGURES = ('rbdc', 'tbdc')
-EVENT_FIGURES = (
-    *(f'event_{measure}_{rule}' for rule in RULES for measure in ('precision', 'recall', 'f1')),
-    'event_mean_delay_seconds',
-    'event_median_delay_seconds',
-    'event_false_alarms_per_hour',
-)
-
-
-@dataclass
-class VideoEvaluation:
-    """One video under a protocol.
-
-    Attributes:
-        video_id: its name.
-        record: what its benchmark says of it.
-        scores: of the frames that count, after smoothing, NaN where a frame was not scored, float64 (n,).
-        labels: 1 where the frame is anomalous, int64 (n,); None where there is no ground truth.
-        auc: AUC of its own scored frames; None where they are of one class or there is no ground truth.
-    """
-
-    video_id: str
-    record: VideoRecord
-    scores: np.ndarray
-    labels: np.ndarray | None
-    auc: float | None = None
-
-    @property
-    def scored(self) -> np.ndarray:
-        """Which frames have a score, bool (n,)."""
-        return ~np.isnan(self.scores)
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much of a benchmark was scored, of what counts under the protocol.
-
-    Attributes:
-        videos: videos with a scored frame.
-        videos_known: videos that count.
-        frames: scored frames.
-        frames_known: frames that count.
-    """
-
-    videos: int
-    videos_known: int
-    frames: int
-    frames_known: int
-
-    def __str__(self) -> str:
-        return f'scored {self.videos} of {self.videos_known} videos, {self.frames} of {self.frames_known} frames'
-
-
-@dataclass
-class Evaluation:
-    """Figures, and everything that one must know to compare them.
-
-    Attributes:
-        figures: name -> value; what is undefined is not in it.
-        undefined: name -> reason.
-        coverage: how much was scored.
-        protocol: what the figures were made by.
-        benchmark: name of the benchmark.
-        notes: what a reader of the figures must know besides.
-        options: how the scores were made where that is known: window, frame interval, words, template.
-        videos: each video, sorted by name; empty on all processes but the first.
-    """
-
-    figures: dict[str, float]
-    undefined: dict[str, str]
-    coverage: Coverage
-    protocol: Protocol
-    benchmark: str
-    notes: list[str] = field(default_factory=list)
-    options: dict[str, Any] = field(default_factory=dict)
-    videos: list[VideoEvaluation] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the videos, as JSON takes it."""
-        return {
-            'benchmark': self.benchmark,
-            'protocol': self.protocol.name,
-            'protocol_version': self.protocol.version,
-            'protocol_fields': self.protocol.to_dict(),
-            'coverage': {
-                'videos_scored': self.coverage.videos,
-                'videos_known': self.coverage.videos_known,
-                'frames_scored': self.coverage.frames,
-                'frames_known': self.coverage.frames_known,
-            },
-            'figures': dict(self.figures),
-            'undefined': dict(self.undefined),
-            'notes': list(self.notes),
-            'options': dict(self.options),
-        }
-
-
-@dataclass
-class _Curve:
-    """What is known of one video.
-
-    Attributes:
-        scores: of each frame, NaN where none is known, float64 (n,).
-        sampled: frames that a model looked at, bool (n,).
-        detected: frames whose detections are known, bool (n,).
-        detections: rows (frame, x1, y1, x2, y2, score), each (D, 6).
-        exact: the number of frames is what counts, whatever the protocol's length rule says.
-    """
-
-    scores: np.ndarray
-    sampled: np.ndarray
-    detected: np.ndarray
-    detections: list[np.ndarray] = field(default_factory=list)
-    exact: bool = False
 
 
 class Scoreboard:
@@ -196,7 +66,7 @@ class Scoreboard:
         self.protocol = get_protocol(protocol)
         self.benchmark = benchmark
         self.pixel, self.regions, self.allow_partial = pixel, regions, allow_partial
-        self.events = None if events is None else _check_events(events)
+        self.events = None if events is None else check_event_options(events)
         self.options = dict(options or {})
         self.protocol.interval_of(benchmark)  # may refuse the benchmark
         self.records: dict[str, VideoRecord] = {}
@@ -210,7 +80,7 @@ class Scoreboard:
                 self.records[record.video_id] = record
         self._check_ground_truth()
         self.pixels = PixelStatistics(num_bins=num_bins, size=self.protocol.pixel_size)
-        self._curves: dict[str, _Curve] = {}
+        self._curves: dict[str, VideoCurve] = {}
         self._without_pixels: dict[str, str] = {}  # video -> why its pixels are not known
         self._mask_stride = 1
 
@@ -259,7 +129,7 @@ class Scoreboard:
             held = (part[:, None] + np.arange(frame_interval)).ravel()
             inside = held < n
             written = curve.scores[held[inside]]
-            _write_scores(written, np.repeat(part_values, frame_interval)[inside], video_id, held[inside])
+            write_scores(written, np.repeat(part_values, frame_interval)[inside], video_id, held[inside])
             curve.scores[held[inside]] = written
         curve.sampled[inds] = True
 
@@ -387,7 +257,7 @@ class Scoreboard:
                     f'video {video_id}: its frames were searched by two processes: '
                     "use sampler=dict(type='VideoSampler') for the test set"
                 )
-            _write_scores(mine.scores, other.scores, video_id, np.arange(mine.scores.size))
+            write_scores(mine.scores, other.scores, video_id, np.arange(mine.scores.size))
             mine.sampled |= other.sampled
             mine.detected |= other.detected
             mine.detections += other.detections
@@ -415,31 +285,29 @@ class Scoreboard:
         Raises:
             DataError: nothing was scored, or frames are missing and ``allow_partial`` is not set.
         """
-        notes: list[str] = []
+        figures = Figures()
         videos = [self._evaluate_video(video_id) for video_id in sorted(self.records)]
-        coverage = self._check_coverage(videos, notes)
-        figures: dict[str, float] = {}
-        undefined: dict[str, str] = {}
-        self._add_frame_figures(videos, figures, undefined, notes)
+        coverage = self._check_coverage(videos, figures.notes)
+        add_frame_figures(figures, videos, self.protocol)
         if self.events is not None:
-            self._add_event_figures(videos, figures, undefined)
+            add_event_figures(figures, videos, self.events)
         if self.pixel:
-            self._add_pixel_figures(figures, undefined, notes)
+            self._add_pixel_figures(figures)
         if self.regions:
-            self._add_region_figures(videos, figures, undefined, notes)
-        figures.update(
+            add_region_figures(figures, videos, self._curves, self.protocol.interval_of(self.benchmark) or 1)
+        figures.values.update(
             coverage_videos=coverage.videos / coverage.videos_known,
             coverage_frames=coverage.frames / coverage.frames_known,
             num_videos=coverage.videos,
             num_frames=coverage.frames,
         )
         return Evaluation(
-            figures=figures,
-            undefined=undefined,
+            figures=figures.values,
+            undefined=figures.undefined,
             coverage=coverage,
             protocol=self.protocol,
             benchmark=self.benchmark,
-            notes=notes,
+            notes=figures.notes,
             options=self.options,
             videos=videos,
         )
@@ -456,7 +324,7 @@ class Scoreboard:
                 f'regions=True needs boxes of the anomalies, but benchmark {name} has none: set regions=False'
             )
 
-    def _find_curve(self, video_id: str, num_frames: int | None) -> _Curve | None:
+    def _find_curve(self, video_id: str, num_frames: int | None) -> VideoCurve | None:
         """The curve of a video, made if need be; None where the protocol leaves the video out."""
         if video_id in self.left_out:
             return None
@@ -473,14 +341,14 @@ class Scoreboard:
             if n is None:
                 raise DataError(f'video {video_id}: num_frames is not known')
             flags = np.zeros(n, dtype=bool)
-            curve = self._curves[video_id] = _Curve(np.full(n, np.nan), flags, flags.copy())
+            curve = self._curves[video_id] = VideoCurve(np.full(n, np.nan), flags, flags.copy())
         elif num_frames is not None and num_frames != curve.scores.size:
             raise DataError(
                 f'video {video_id}: num_frames must be one number, got {curve.scores.size} and {num_frames}'
             )
         return curve
 
-    def _set_curve(self, video_id: str, scores: np.ndarray, exact: bool) -> _Curve | None:
+    def _set_curve(self, video_id: str, scores: np.ndarray, exact: bool) -> VideoCurve | None:
         scores = np.asarray(scores, dtype=np.float64)
         if scores.ndim != 1 or not scores.size:
             raise DataError(f'video {video_id}: scores must be a vector of at least one frame, got {scores.shape}')
@@ -491,7 +359,7 @@ class Scoreboard:
         record = self.records.get(video_id)
         if exact and record is not None:
             sampled = ~np.isnan(scores)
-            curve = _Curve(scores.copy(), sampled, np.zeros(scores.size, dtype=bool), exact=True)
+            curve = VideoCurve(scores.copy(), sampled, np.zeros(scores.size, dtype=bool), exact=True)
             self._curves[video_id] = curve
             return curve
         found = self._find_curve(video_id, scores.size)
@@ -601,106 +469,10 @@ class Scoreboard:
             notes.append(f'{dropped} of {coverage.frames_known} frames have no score and count nowhere')
         return coverage
 
-    def _add_frame_figures(
-        self, videos: Sequence[VideoEvaluation], figures: dict[str, float], undefined: dict[str, str], notes: list[str]
-    ) -> None:
-        pairs = [
-            (video.scores[video.scored], video.labels[video.scored], video)
-            for video in videos
-            if video.labels is not None and video.scored.any()
-        ]
-        names = [*FRAME_FIGURES, 'frame_auc_macro', 'frame_auc_padded', 'frame_auc_macro_padded', 'far_at_0.5']
-        unknown = sum(video.labels is None for video in videos)
-        if not pairs:
-            undefined.update(dict.fromkeys(names, 'the videos have no ground truth'))
-            return
-        if unknown:
-            notes.append(f'{unknown} of {len(videos)} videos have no ground truth and are in no figure')
-        scores = np.concatenate([pair[0] for pair in pairs])
-        labels = np.concatenate([pair[1] for pair in pairs])
-        if scores.min() == scores.max():
-            notes.append(f'all scores are {scores[0]:g}: they rank nothing')
-        one_class = None
-        if labels.min() == labels.max():
-            kind = 'anomalous' if labels[0] else 'normal'
-            one_class = f'all {labels.size} scored frames are {kind}: an area under a curve needs both classes'
-        calibrated = bool(scores.min() >= 0 and scores.max() <= 1)
-
-        for name, function in FRAME_FIGURES.items():
-            if one_class is None:
-                _attempt(name, partial(function, scores, labels), figures, undefined)
-            else:
-                undefined[name] = one_class
-        try:
-            macro = frame_auc_macro([pair[:2] for pair in pairs])
-            figures['frame_auc_macro'] = macro.value
-            if macro.num_excluded:
-                notes.append(
-                    f'frame_auc_macro is the mean of {macro.num_videos} videos; {macro.num_excluded} videos of one '
-                    'class have no AUC'
-                )
-        except ValueError as error:
-            undefined['frame_auc_macro'] = str(error)
-        padding = self.protocol.padding if calibrated else None
-        _attempt('frame_auc_padded', lambda: _padded_auc(scores, labels, padding), figures, undefined)
-        _attempt(
-            'frame_auc_macro_padded',
-            lambda: math.fsum(_padded_auc(*pair[:2], padding) for pair in pairs) / len(pairs),
-            figures,
-            undefined,
-        )
-        normal = [pair[0] for pair in pairs if not pair[2].record.intervals]
-        if not calibrated:
-            undefined['far_at_0.5'] = self._out_of_range(scores)
-        elif not normal:
-            undefined['far_at_0.5'] = 'no scored video is normal'
-        else:
-            flat = np.concatenate(normal)
-            zeros = np.zeros(flat.size, dtype=np.int64)
-            _attempt('far_at_0.5', lambda: far_at(flat, zeros, ALARM_THRESHOLD), figures, undefined)
-
-    @staticmethod
-    def _out_of_range(scores: np.ndarray) -> str:
-        bad = scores[(scores < 0) | (scores > 1)][0]
-        return f'a figure at a fixed threshold needs scores in [0, 1], got {bad:g}'
-
-    def _add_event_figures(
-        self, videos: Sequence[VideoEvaluation], figures: dict[str, float], undefined: dict[str, str]
-    ) -> None:
-        assert self.events is not None
-        options = dict(self.events)
-        min_iou = options.pop('min_iou')
-        alarms, truth, num_frames, fps = [], [], [], []
-        for video in videos:
-            if video.labels is None or not video.scored.any():
-                continue
-            length = int(np.flatnonzero(video.scored)[-1]) + 1
-            scores = video.scores[:length]
-            known = scores[~np.isnan(scores)]
-            if known.min() < 0 or known.max() > 1:
-                reason = f'video {video.video_id}: {self._out_of_range(known)}'
-                undefined.update(dict.fromkeys(EVENT_FIGURES, reason))
-                return
-            alarms.append(find_events(np.nan_to_num(scores, nan=0.0), **options))
-            clipped = [(start, min(end, length)) for start, end in video.record.intervals]
-            truth.append([(start, end) for start, end in clipped if start < end])
-            num_frames.append(length)
-            fps.append(video.record.fps or None)
-        if not alarms:
-            undefined.update(dict.fromkeys(EVENT_FIGURES, 'the videos have no ground truth'))
-            return
-        try:
-            values, reasons = event_scores(alarms, truth, num_frames, fps, min_iou).figures()
-        except ValueError as error:
-            undefined.update(dict.fromkeys(EVENT_FIGURES, str(error)))
-            return
-        figures.update(values)
-        undefined.update(reasons)
-
-    def _add_pixel_figures(self, figures: dict[str, float], undefined: dict[str, str], notes: list[str]) -> None:
+    def _add_pixel_figures(self, figures: Figures) -> None:
         left_out = [name for name, record in self.records.items() if not self.counts_pixels(record)]
         if left_out:
-            notes.append(
+            figures.notes.append(
                 f'pixel figures are of {len(self.records) - len(left_out)} of {len(self.records)} videos: '
                 'the others have no masks'
             )
@@ -715,91 +487,10 @@ class Scoreboard:
         elif not self.pixels.histogram.negatives.any():
             reason = 'gt_masks: no scored pixel is normal; a pixel figure needs both classes'
         if reason is not None:
-            undefined.update(dict.fromkeys(PIXEL_FIGURES, reason))
+            figures.leave_out(PIXEL_FIGURES, reason)
             return
         values, reasons = self.pixels.figures()
-        figures.update(values)
-        undefined.update(reasons)
+        figures.values.update(values)
+        figures.undefined.update(reasons)
         if self._mask_stride > 1:
-            notes.append(f'pixel figures are of one in {self._mask_stride} of the frames that were looked at')
-
-    def _add_region_figures(
-        self, videos: Sequence[VideoEvaluation], figures: dict[str, float], undefined: dict[str, str], notes: list[str]
-    ) -> None:
-        from lavida_mm.evaluation.functional.regions import rbdc_tbdc
-
-        detections, tracks, num_frames, sparse = [], [], [], False
-        for video in videos:
-            curve = self._curves.get(video.video_id)
-            if curve is None or not video.scored.any() or not video.record.has_ground_truth:
-                continue
-            if not curve.detected.any():
-                reason = f'video {video.video_id}: its detections are not known'
-                undefined.update(dict.fromkeys(REGION_FIGURES, reason))
-                return
-            if video.record.tracks is None and video.record.intervals:
-                reason = f'video {video.video_id}: the benchmark has no boxes of its anomalies'
-                undefined.update(dict.fromkeys(REGION_FIGURES, reason))
-                return
-            searched = np.zeros(curve.scores.size, dtype=bool)
-            searched[: video.scores.size] = video.scored
-            searched &= curve.detected
-            interval = self.protocol.interval_of(self.benchmark) or 1
-            searched[np.arange(searched.size) % interval != 0] = False
-            sparse |= bool(searched.sum() < video.scored.sum())
-            found = np.concatenate(curve.detections) if curve.detections else np.zeros((0, 6))
-            truth = np.zeros((0, 6)) if video.record.tracks is None else video.record.tracks.read()
-            found = found[searched[found[:, 0].astype(np.int64)]]
-            detections.append(found[np.lexsort(found.T[::-1])])  # one order, whatever came first
-            inside = (truth[:, 1] >= 0) & (truth[:, 1] < searched.size)
-            truth = truth[inside]
-            tracks.append(truth[searched[truth[:, 1].astype(np.int64)]])
-            num_frames.append(int(searched.sum()))
-        try:
-            rbdc, tbdc = rbdc_tbdc(detections, tracks, num_frames)
-        except ValueError as error:
-            undefined.update(dict.fromkeys(REGION_FIGURES, str(error)))
-            return
-        figures.update(rbdc=float(rbdc), tbdc=float(tbdc))
-        if sparse:
-            notes.append('rbdc and tbdc are of the frames that were looked at, not of those in between')
-
-
-def _write_scores(target: np.ndarray, scores: np.ndarray, video_id: str, frames: np.ndarray) -> None:
-    """Write scores into a part of a curve; where it has some already, they must be the same."""
-    if np.isnan(target).all():
-        target[:] = scores
-        return
-    new = ~np.isnan(scores)
-    both = new & ~np.isnan(target)
-    far = both & (np.abs(target - np.where(both, scores, 0)) > SAME_SCORE)
-    if far.any():
-        place = int(far.argmax())
-        raise DataError(
-            f'video {video_id}: frame {frames[place]} has two scores, {target[place]:g} and {scores[place]:g}; '
-            'every frame must be scored once'
-        )
-    target[new] = np.fmin(target[new], scores[new])  # the same figure whichever came first
-
-
-def _padded_auc(scores: np.ndarray, labels: np.ndarray, padding: tuple[float, float] | None) -> float:
-    if padding is None:
-        return frame_auc_padded(scores, labels)
-    return frame_auc(np.append(scores, padding), np.append(labels, [0, 1]))
-
-
-def _attempt(name: str, function: Callable[[], float], figures: dict[str, float], undefined: dict[str, str]) -> None:
-    try:
-        figures[name] = float(function())
-    except ValueError as error:
-        undefined[name] = str(error)
-
-
-def _check_events(events: Mapping[str, Any]) -> dict[str, Any]:
-    options = {'min_iou': 0.5, **events}
-    try:
-        find_events(np.zeros(1), **{name: value for name, value in options.items() if name != 'min_iou'})
-        event_scores([[]], [[]], [1], [None], options['min_iou'])
-    except (TypeError, ValueError) as error:
-        raise UsageError(f'events: {error}') from error
-    return options
+            figures.notes.append(f'pixel figures are of one in {self._mask_stride} of the frames that were looked at')

@@ -10,11 +10,12 @@ from mmengine.dist import all_gather_object, all_reduce, broadcast_object_list, 
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from lavida_mm.evaluation.evaluation import Evaluation
 from lavida_mm.evaluation.functional.regions import detections_from_mask
 from lavida_mm.evaluation.pixel_statistics import round_probabilities
 from lavida_mm.evaluation.predictions import MASK_THRESHOLD, list_predictions, read_prediction
 from lavida_mm.evaluation.protocols import Protocol, benchmark_options, dataset_options, get_protocol
-from lavida_mm.evaluation.scoreboard import Evaluation, Scoreboard
+from lavida_mm.evaluation.scoreboard import Scoreboard
 from lavida_mm.evaluation.windows import ScoredWindow, read_window
 from lavida_mm.registry import METRICS
 from lavida_mm.utils.errors import DataError, UsageError

@@ -1,6 +1,6 @@
 """How far a figure might have come out otherwise, had other videos of the kind been in the test set. Pure NumPy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +42,7 @@ def bootstrap_interval(
     num_draws: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
+    advance: Callable[[], object] | None = None,
 ) -> BootstrapInterval:
     """Interval of a pooled frame figure by drawing videos with replacement (percentile bootstrap).
 
@@ -56,6 +57,7 @@ def bootstrap_interval(
         num_draws: number of draws, at least 1.
         confidence: in (0, 1).
         seed: equal seeds give equal intervals.
+        advance: called after each draw, for a progress bar.
 
     Raises:
         ValueError: a curve breaks the rules of ``frame_auc``, the videos have one class only, no draw has both
@@ -78,6 +80,8 @@ def bootstrap_interval(
     for index in range(num_draws):
         times = np.bincount(rng.integers(0, num_videos, num_videos), minlength=num_videos)
         values[index] = evaluate(times)
+        if advance is not None:
+            advance()
     defined = values[~np.isnan(values)]
     if not defined.size:
         raise ValueError(f'none of {num_draws} draws of {num_videos} videos has frames of both classes')
