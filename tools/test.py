@@ -30,6 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='values over those of the config: a.b=1 c=[1,2]'
     )
+    parser.add_argument('--words', help="what every prompt names, separated by commas: 'person on the tracks, smoke'")
     parser.add_argument(
         '--protocol',
         help='how to evaluate: default, lavida-code, lavad, i3d-16, ubnormal-official, or a .py or .json file',
@@ -69,14 +70,17 @@ def main() -> None:
     from mmengine.dist import is_main_process
     from mmengine.logging import print_log
 
+    from lavida_mm.apis.categories import split_categories
     from lavida_mm.engine import check_checkpoint
-    from lavida_mm.engine.evaluation_setup import find_metrics, open_dumps, set_dump, set_protocol, summarise
+    from lavida_mm.engine.evaluation_setup import find_metrics, open_dumps, set_dump, set_protocol, set_words, summarise
     from lavida_mm.engine.launch import build_runner, leave_distributed, load_config, prepare_distributed
     from lavida_mm.utils.atomic import write_json
 
     config = load_config(args.config, args.cfg_options)
     config.work_dir = args.work_dir or config.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     config.load_from, config.resume = args.checkpoint, False
+    if args.words is not None:
+        set_words(config, split_categories(args.words), args.config)
     if args.protocol is not None:
         set_protocol(config, args.protocol, args.config)
     if args.dump is not None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,25 @@ from mmengine.config import Config
 
 from lavida_mm.utils.errors import UsageError
 
-__all__ = ['find_metrics', 'open_dumps', 'set_dump', 'set_protocol', 'summarise']
+__all__ = ['find_metrics', 'open_dumps', 'set_dump', 'set_protocol', 'set_words', 'summarise']
 
 READ_AT_ONCE = 1 << 24  # bytes
 NAMED_BY_FILES = ('manifest', 'folder')  # benchmarks that take their name from what they read
 NOT_IDENTITY = {'root', 'skip_videos', 'lazy_init'}  # of a data set: where it lies is not what it is
+
+
+def set_words(config: Config, words: Sequence[str], path: str | Path) -> None:
+    """Let every prompt of the test name the same words.
+
+    Args:
+        config: the config; changed in place.
+        words: the words; a protocol that fixes words has the last say.
+        path: the config's file, for messages.
+
+    Raises:
+        UsageError: the config has no data set of windows.
+    """
+    _find_dataset(config, path, '--words')['prompt_words'] = list(words)
 
 
 def set_protocol(config: Config, protocol: str, path: str | Path) -> None:

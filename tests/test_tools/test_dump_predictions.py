@@ -182,3 +182,15 @@ def test_any_number_of_processes_gives_the_same_files_and_figures(at_once, bench
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     check_same_files(at_once / 'files', tmp_path / 'files')
     assert read_metrics(tmp_path) == read_metrics(at_once / 'plain')
+
+
+def test_words_of_the_command_line_keep_their_blanks(bench, tmp_path):
+    done = run_test(bench, tmp_path, '--dump', tmp_path / 'dump', '--words', 'person on the tracks,  smoke')
+    assert done.code == 0, done.err
+    shared = json.loads((tmp_path / 'dump' / 'predictions.json').read_text())['shared']
+    assert shared['prompt_words'] == ['person on the tracks', 'smoke']
+
+
+def test_words_that_are_none(bench, tmp_path):
+    done = run_test(bench, tmp_path, '--words', 'smoke, smoke')
+    assert done.code == 2 and "must name each word once" in error_line(done)
