@@ -73,6 +73,9 @@ class MaskSource(Protocol):
             DataError: a file is missing or unreadable, holds other values than two, or is of another size.
         """
 
+    def fingerprint(self) -> str:
+        """Text that changes with the masks, wherever they lie: of run lengths by content, of files by name and size."""
+
 
 class TrackSource(Protocol):
     """Where the anomalous regions of one video lie; nothing is read before it is asked for."""

@@ -102,8 +102,8 @@ def test_someone_elses_scores_followed_literally(shared_data, tmp_path):
     for name, n in lengths.items():
         np.save(tmp_path / 'i3d_scores' / f'{name}.npy', rng.random((n - 1) // 16))
     full, features = follow('evaluate_scores.md', tmp_path)
-    assert 'coverage   290 of 290 videos, 1111808 of 1111808 frames' in full and '(95 %: ' in full
-    assert 'coverage   290 of 290 videos, 1109504 of 1109504 frames' in features
+    assert '290 of 290 videos, 1,111,808 of 1,111,808 frames, 84,331 of them anomalous' in full and '(95 %: ' in full
+    assert '290 of 290 videos, 1,109,504 of 1,109,504 frames, 84,128 of them anomalous' in features
     report = json.loads((tmp_path / 'work_dirs' / 'my_report' / 'report.json').read_text())
     assert sum(video['anomalous_frames'] for video in report['videos']) == 84_331
     written = {path.name for path in (tmp_path / 'work_dirs' / 'my_report').iterdir()}
@@ -124,7 +124,7 @@ def test_ones_own_videos_followed_literally(tmp_path):
     write_video(folder / 'tuesday.mp4', red_square_frames(20, 96, 96), fps=8)
     doctor, _, table = follow('evaluate_own_videos.md', tmp_path)
     assert '2' in doctor
-    assert 'coverage   2 of 2 videos, 44 of 44 frames' in table
+    assert '2 of 2 videos, 44 of 44 frames' in table
     live = json.loads((tmp_path / 'work_dirs' / 'my_yard' / 'metrics.json').read_text())
     report = json.loads((tmp_path / 'work_dirs' / 'my_yard' / 'report' / 'report.json').read_text())
     shared = {name.removeprefix('vad/') for name in live} & set(report['figures'])

@@ -84,11 +84,10 @@ def make_table(evaluation: Any, intervals: dict[str, tuple[float, float]]) -> st
     lines = [
         f'benchmark  {evaluation.benchmark}',
         f'protocol   {protocol.name}, version {protocol.version}',
-        f'coverage   {coverage.videos} of {coverage.videos_known} videos, '
-        f'{coverage.frames} of {coverage.frames_known} frames',
+        f'coverage   {coverage}',
         '',
     ]
-    counts = {'coverage_videos', 'coverage_frames', 'num_videos', 'num_frames'}
+    counts = {'coverage_videos', 'coverage_frames', 'num_videos', 'num_frames', 'num_anomalous_frames'}
     shown = {name: value for name, value in evaluation.figures.items() if name not in counts}
     width = max(map(len, [*shown, *evaluation.undefined]), default=0)
     for name, value in shown.items():

@@ -43,6 +43,7 @@ __all__ = [
 LENGTH_TOLERANCE = 16  # frames by which scores may end early or late before the report says so
 BOOTSTRAPPED = {'frame_auc': 'frame_auc', 'frame_ap': 'average_precision'}  # figure -> measure of bootstrap_interval
 THUMBNAIL_HEIGHT = 120
+MOST_SHOWN = 1e100  # pictures of higher scores would overflow
 PIXEL_FIGURES = ('pixel_auc', 'pixel_ap', 'pixel_auc_per_frame', 'pixel_aupro')
 REGION_FIGURES = ('rbdc', 'tbdc')
 
@@ -106,8 +107,9 @@ def build_benchmark_of_config(
         DATASETS.import_from_location()
         reader = DATASETS.get(str(described.get('type')))
         if reader is None or not issubclass(reader, BaseBenchmark):
+            known = ', '.join(sorted(found.__name__ for found in find_benchmarks().values()))
             raise UsageError(
-                f'test_dataloader.dataset.benchmark.type must be a benchmark, got {described.get("type")!r}'
+                f'test_dataloader.dataset.benchmark.type must be one of {known}, got {described.get("type")!r}'
             )
         fixed = benchmark_options(get_protocol(protocol), reader.name)
         return DATASETS.build({**described, **_free_videos(reader), **fixed})
@@ -219,7 +221,13 @@ def make_report_data(
     """
     coverage, notes = evaluation.coverage, list(evaluation.notes)
     videos = [
-        ReportVideo(video.video_id, video.scores, video.labels, fps=video.record.fps or 0.0, auc=video.auc)
+        ReportVideo(
+            video.video_id,
+            np.clip(video.scores, -MOST_SHOWN, MOST_SHOWN),
+            video.labels,
+            fps=video.fps or 0.0,
+            auc=video.auc,
+        )
         for video in evaluation.videos
         if video.scored.any()
     ]
@@ -232,7 +240,9 @@ def make_report_data(
         protocol_version=evaluation.protocol.version,
         protocol_description=settings.pop('description'),
         protocol_settings=_shown_settings(settings, evaluation.benchmark),
-        coverage=Coverage(coverage.videos, coverage.videos_known, coverage.frames, coverage.frames_known),
+        coverage=Coverage(
+            coverage.videos, coverage.videos_known, coverage.frames, coverage.frames_known, coverage.anomalous_frames
+        ),
         figures=evaluation.figures,
         headline=evaluation.protocol.headline,
         intervals=dict(intervals or {}),
@@ -263,7 +273,7 @@ def _evaluate_external(
     progress: Progress,
 ) -> Evaluation:
     matched = match_scores(read_scores(path), benchmark.records, allow_missing=allow_partial)
-    records = _count_frames(benchmark.records, progress)
+    records = _count_frames(benchmark.records, progress, rates=events is not None)
     board = Scoreboard(
         records,
         protocol=protocol,
@@ -273,6 +283,7 @@ def _evaluate_external(
         options={'frames_per_score': frames_per_score, **benchmark.options},
     )
     differing: list[tuple[int, str]] = []
+    uncut: list[int] = []  # frames by which scores reach beyond their video
     unknown: list[str] = []
     cut: list[str] = []
     for record in records:
@@ -292,8 +303,17 @@ def _evaluate_external(
                 cut.append(record.video_id)
         elif abs(curve.difference) > LENGTH_TOLERANCE:
             differing.append((curve.difference, record.video_id))
+        if (curve.difference or 0) > 0:
+            uncut.append(curve.difference or 0)
     evaluation = board.evaluate()
     evaluation.notes += _length_notes(unknown, cut, differing, frames_per_score)
+    if uncut:
+        evaluation.notes.append(
+            f'warning: {sum(uncut)} frames are counted that lie beyond the end of {len(uncut)} videos: protocol '
+            f'{protocol.name} takes lengths from the scores, and these are not those of features, '
+            '16 * floor((n - 1) / 16) frames'
+        )
+    evaluation.notes += _reader_notes(benchmark)
     evaluation.undefined.update(_missing_figures(benchmark))
     return evaluation
 
@@ -318,6 +338,14 @@ def _length_notes(
     return notes
 
 
+def _reader_notes(benchmark: BaseBenchmark) -> list[str]:
+    """What the reader warned of that changes the ground truth."""
+    cut = [finding for finding in benchmark.findings if finding.code == 'annotation-beyond-end']
+    if not cut:
+        return []
+    return [f'{len(cut)} annotated intervals reach the end of their video or beyond, and were cut there: {cut[0]}']
+
+
 def _missing_figures(benchmark: BaseBenchmark) -> dict[str, str]:
     """Figures that the benchmark could have, and scores of frames cannot."""
     missing: dict[str, str] = {}
@@ -328,9 +356,13 @@ def _missing_figures(benchmark: BaseBenchmark) -> dict[str, str]:
     return missing
 
 
-def _count_frames(records: Sequence[VideoRecord], progress: Progress) -> list[VideoRecord]:
-    """Records with the number of frames filled in where the video is at hand."""
-    wanted = [record for record in records if record.num_frames is None and record.path is not None]
+def _count_frames(records: Sequence[VideoRecord], progress: Progress, *, rates: bool) -> list[VideoRecord]:
+    """Records with the number of frames, and on demand the frame rate, filled in where the video is at hand."""
+    wanted = [
+        record
+        for record in records
+        if record.path is not None and (record.num_frames is None or (rates and record.fps is None))
+    ]
     found: dict[str, VideoRecord] = {}
     for number, record in enumerate(wanted, start=1):
         assert record.path is not None
@@ -374,7 +406,7 @@ def _evaluate_predictions(
         board.add_prediction(read_prediction(path))
         progress('predictions', number, len(paths))
     evaluation = board.evaluate()
-    evaluation.notes += _option_notes(protocol, benchmark.name, shared)
+    evaluation.notes += _option_notes(protocol, benchmark.name, shared) + _reader_notes(benchmark)
     return evaluation
 
 

@@ -1,6 +1,7 @@
 """Writes what a model says of each video to a file of its own, so that a run can be continued and scored again."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from lavida_mm.evaluation.predictions import (
 from lavida_mm.evaluation.scoreboard import Scoreboard
 from lavida_mm.evaluation.windows import ScoredWindow, read_window
 from lavida_mm.registry import METRICS
+from lavida_mm.structures import VideoRecord
 from lavida_mm.utils.atomic import remove_stale
 from lavida_mm.utils.errors import DataError, UsageError
 
@@ -176,7 +178,12 @@ class DumpPredictions(BaseMetric):
                 masks=self.masks,
                 mask_stride=self.mask_stride,
                 pixels=self._make_pixels(window.video_id),
-                meta={'categories': window.categories, 'template': window.template},
+                meta={
+                    'categories': window.categories,
+                    'template': window.template,
+                    'fps': window.fps,
+                    'masks_fingerprint': self._board.fingerprint_masks(window.video_id),
+                },
             )
         truth, counted = None, None
         if self._writer.pixels is not None and window.masks is not None:
@@ -227,12 +234,21 @@ class DumpPredictions(BaseMetric):
         return {
             **self.run,
             'benchmark': meta.get('benchmark', ''),
+            'videos_and_words_sha256': _hash_videos(meta.get('records', ())),
             **{name: _plain(value) for name, value in dict(meta.get('evaluation_options', {})).items()},
             'masks': self.masks,
             'mask_stride': self.mask_stride,
             'pixel_counts': self._board.pixels.options() if self.pixel else None,
             'pixel_protocol': f'{self._board.protocol.name} {self._board.protocol.version}' if self.pixel else None,
         }
+
+
+def _hash_videos(records: Iterable[VideoRecord]) -> str:
+    """Hash of what a model is shown and told: the videos and the words of their prompts."""
+    described = [
+        (record.video_id, record.num_frames, record.categories, record.absent_categories) for record in records
+    ]
+    return hashlib.sha256(repr(sorted(described)).encode()).hexdigest()
 
 
 def find_finished(folder: str | Path) -> set[str]:

@@ -47,6 +47,7 @@ class VideoEvaluation:
         record: what its benchmark says of it.
         scores: of the frames that count, after smoothing, NaN where a frame was not scored, float64 (n,).
         labels: 1 where the frame is anomalous, int64 (n,); None where there is no ground truth.
+        fps: frames per second; None where that is not known.
         auc: AUC of its own scored frames; None where they are of one class or there is no ground truth.
     """
 
@@ -55,6 +56,7 @@ class VideoEvaluation:
     scores: np.ndarray
     labels: np.ndarray | None
     auc: float | None = None
+    fps: float | None = None
 
     @property
     def scored(self) -> np.ndarray:
@@ -71,15 +73,19 @@ class Coverage:
         videos_known: videos that count.
         frames: scored frames.
         frames_known: frames that count.
+        anomalous_frames: scored frames that are anomalous; None without ground truth.
     """
 
     videos: int
     videos_known: int
     frames: int
     frames_known: int
+    anomalous_frames: int | None = None
 
     def __str__(self) -> str:
-        return f'scored {self.videos} of {self.videos_known} videos, {self.frames} of {self.frames_known} frames'
+        videos = f'{self.videos:,} of {self.videos_known:,} videos'
+        text = f'scored {videos}, {self.frames:,} of {self.frames_known:,} frames'
+        return text if self.anomalous_frames is None else f'{text}, {self.anomalous_frames:,} of them anomalous'
 
 
 @dataclass
@@ -118,6 +124,7 @@ class Evaluation:
                 'videos_known': self.coverage.videos_known,
                 'frames_scored': self.coverage.frames,
                 'frames_known': self.coverage.frames_known,
+                'anomalous_frames': self.coverage.anomalous_frames,
             },
             'figures': dict(self.figures),
             'undefined': dict(self.undefined),

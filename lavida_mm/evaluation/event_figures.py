@@ -46,7 +46,7 @@ def add_event_figures(figures: Figures, videos: Sequence[VideoEvaluation], optio
         clipped = [(start, min(end, length)) for start, end in video.record.intervals]
         truth.append([(start, end) for start, end in clipped if start < end])
         num_frames.append(length)
-        fps.append(video.record.fps or None)
+        fps.append(video.fps)
     if not alarms:
         figures.leave_out(EVENT_FIGURES, 'the videos have no ground truth')
         return

@@ -69,8 +69,8 @@ def add_frame_figures(figures: Figures, videos: Sequence[VideoEvaluation], proto
         figures.values['frame_auc_macro'] = macro.value
         if macro.num_excluded:
             figures.notes.append(
-                f'frame_auc_macro is the mean of {macro.num_videos} videos; {macro.num_excluded} videos of one '
-                'class have no AUC'
+                f'frame_auc_macro is the mean over {macro.num_videos} of {len(pairs)} videos: the others are of one '
+                'class and have no AUC'
             )
     except ValueError as error:
         figures.undefined['frame_auc_macro'] = str(error)

@@ -134,6 +134,7 @@ class PixelStatistics:
         Raises:
             ValueError: a frame was counted before, or the arrays do not belong together.
         """
+        self._check_packed(packed)
         frames = {(video_id, int(frame)) for frame in packed['frames']}
         aucs = zip(packed['auc_frames'], packed['frame_aucs'], strict=True)
         self.add_frames(frames, {(video_id, int(frame)): float(value) for frame, value in aucs})
@@ -141,11 +142,37 @@ class PixelStatistics:
         for name, counts in summed.items():
             summed[name] = counts.copy()
             flat = summed[name].reshape(-1)
-            places = np.asarray(packed[f'{name}_places'])
-            if places.size and (places.min() < 0 or places.max() >= flat.size):
-                raise ValueError(f'{name} holds places outside [0, {flat.size})')
-            flat[places] += packed[f'{name}_counts']
+            flat[np.asarray(packed[f'{name}_places'])] += packed[f'{name}_counts']
         self.load_counts(summed)
+
+    def _check_packed(self, packed: Mapping[str, Any]) -> None:
+        sizes = {name: counts.size for name, counts in self.counts().items()}
+        integers = ['frames', 'auc_frames', *(f'{name}_{part}' for name in sizes for part in ('places', 'counts'))]
+        missing = [name for name in (*integers, 'frame_aucs') if name not in packed]
+        if missing:
+            raise ValueError(f'{missing[0]} is missing')
+        arrays = {name: np.asarray(packed[name]) for name in (*integers, 'frame_aucs')}
+        for name, array in arrays.items():
+            if array.ndim != 1 or array.dtype.kind not in ('f' if name == 'frame_aucs' else 'iu'):
+                raise ValueError(f'{name} must be a vector of numbers, whole but for frame_aucs, got {array.dtype}')
+            if name != 'frame_aucs' and (array < 0).any():
+                raise ValueError(f'{name} must be at least 0, got {array.min()}')
+        for name in ('frames', 'auc_frames', *(f'{name}_places' for name in sizes)):
+            if (arrays[name][1:] <= arrays[name][:-1]).any():
+                raise ValueError(f'{name} must be strictly ascending')
+        for name, size in sizes.items():
+            places, counts = arrays[f'{name}_places'], arrays[f'{name}_counts']
+            if places.shape != counts.shape:
+                raise ValueError(f'{name}_counts must be as many as {name}_places, got {counts.size}, {places.size}')
+            if places.size and places.max() >= size:
+                raise ValueError(f'{name}_places must be in [0, {size}), got {places.max()}')
+        aucs = arrays['frame_aucs']
+        if aucs.shape != arrays['auc_frames'].shape:
+            raise ValueError(f'frame_aucs must be as many as auc_frames, got {aucs.size}, {arrays["auc_frames"].size}')
+        if not ((aucs >= 0) & (aucs <= 1)).all():  # a NaN fails both
+            raise ValueError('frame_aucs must be in [0, 1]')
+        if not np.isin(arrays['auc_frames'], arrays['frames']).all():
+            raise ValueError('auc_frames must be among frames')
 
 
 def round_probabilities(probabilities: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Named, versioned ways to evaluate: two figures may be compared only where one protocol made both."""
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import exp
@@ -19,6 +21,10 @@ INTERVAL_ENDS = ('inclusive', 'half-open')
 LENGTHS = ('full', 'i3d-16')
 SUBSETS = ('all', 'abnormal')
 LABELS = ('masks', 'intervals')
+MOST_FRAMES = 1_000_000  # of a window and of a frame interval
+MOST_SMOOTHED = 10_000  # frames of a smoothing width
+MOST_PIXELS = 16_384  # per side
+MOST_TEMPLATE = 5  # six prompt templates exist, in lavida_mm.models, which nothing here may import
 FEATURE_FRAMES = 16  # frames of one I3D feature
 # Which option of a benchmark's reader a protocol fixes: benchmark -> options, named alike in both.
 READER_OPTIONS = {
@@ -189,23 +195,29 @@ def _unknown_benchmark(protocol: Protocol, field: str, benchmark: str, value: An
 
 def _make_own(values: dict[str, Any], where: str = 'protocol') -> Protocol:
     base = values.pop('base', 'default')
-    if base not in PROTOCOLS:
-        raise UsageError(f'{where}: base must be one of {", ".join(PROTOCOLS)}, got {base!r}')
-    if set(values) == {'name'} and values['name'] in PROTOCOLS:
-        return PROTOCOLS[values['name']]
+    if not isinstance(base, str) or base not in PROTOCOLS:
+        raise UsageError(f'{where}: base must be one of {", ".join(PROTOCOLS)}, got {_show(base)}')
+    name = values.get('name')
+    if set(values) == {'name'} and isinstance(name, str) and name in PROTOCOLS:
+        return PROTOCOLS[name]
     known = [item.name for item in fields(Protocol)]
-    unknown = sorted(set(values) - set(known))
+    unknown = sorted(set(values) - set(known), key=str)
     if unknown:
         raise UsageError(f'{where}: unknown field {unknown[0]!r}; known are base, {", ".join(known)}')
-    if not values.get('name') or values['name'] in PROTOCOLS:
-        raise UsageError(f'{where}: name must be given and none of {", ".join(PROTOCOLS)}, got {values.get("name")!r}')
+    if not _is_name(name) or name in PROTOCOLS:
+        raise UsageError(
+            f"{where}: name must be given and none of {', '.join(PROTOCOLS)}, one printable line without '/', "
+            f'got {_show(name)}'
+        )
     values.setdefault('description', f'{base} with other {", ".join(sorted(set(values) - {"name", "version"}))}')
     values.setdefault('version', 1)
-    for name in ('pixel_size', 'padding', 'headline'):
-        if isinstance(values.get(name), list):
-            values[name] = tuple(values[name])
+    for key in ('pixel_size', 'padding', 'headline'):
+        if isinstance(values.get(key), list):
+            values[key] = tuple(values[key])
     if isinstance(values.get('words'), Mapping):
-        values['words'] = {key: tuple(words) for key, words in values['words'].items()}
+        values['words'] = {
+            key: tuple(words) if isinstance(words, list) else words for key, words in values['words'].items()
+        }
     return replace(PROTOCOLS[base], **values)
 
 
@@ -215,14 +227,14 @@ def _read_own(path: Path) -> Protocol:
     if path.suffix == '.json':
         try:
             values = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f'{path}: not JSON: {error}') from error
     else:
         from mmengine.config import Config
 
         try:
             values = Config.fromfile(path).to_dict()
-        except Exception as error:  # a .py file is a program, which can raise anything
+        except (Exception, SystemExit) as error:  # a .py file is a program, which can raise anything
             raise UsageError(f'{path}: not a protocol: {error}') from error
     if isinstance(values, dict) and isinstance(values.get('protocol'), dict):
         values = values['protocol']
@@ -233,43 +245,99 @@ def _read_own(path: Path) -> Protocol:
 
 def _check(protocol: Protocol) -> None:
     def refuse(name: str, rule: str) -> None:
-        raise UsageError(f'protocol {protocol.name}: {name} must be {rule}, got {getattr(protocol, name)!r}')
+        value = getattr(protocol, name)
+        raise UsageError(f'protocol {protocol.name}: {name} must be {rule}, got {_show(value)}')
+
+    if not _is_name(protocol.name):
+        raise UsageError(f"protocol: name must be one printable line without '/', got {_show(protocol.name)}")
+    if not isinstance(protocol.description, str):
+        refuse('description', 'a text')
 
     choices = dict(tail=TAILS, interval_ends=INTERVAL_ENDS, length=LENGTHS, subset=SUBSETS, labels=LABELS)
     for name, allowed in choices.items():
-        if getattr(protocol, name) not in allowed:
+        if not isinstance(getattr(protocol, name), str) or getattr(protocol, name) not in allowed:
             refuse(name, 'one of ' + ', '.join(allowed))
     if not _is_count(protocol.version):
         refuse('version', 'a whole number of at least 1')
     for name in ('window', 'stride'):
-        if getattr(protocol, name) is not None and not _is_count(getattr(protocol, name)):
-            refuse(name, 'a whole number of at least 1, or None')
+        if getattr(protocol, name) is not None and not _is_count(getattr(protocol, name), MOST_FRAMES):
+            refuse(name, f'a whole number from 1 to {MOST_FRAMES}, or None')
     intervals = protocol.frame_interval
     numbers = list(intervals.values()) if isinstance(intervals, Mapping) else [intervals]
-    if intervals is not None and not all(map(_is_count, numbers)):
-        refuse('frame_interval', 'a whole number of at least 1, one per benchmark, or None')
-    if protocol.template is not None and (not isinstance(protocol.template, int) or protocol.template < 0):
-        refuse('template', 'a whole number of at least 0, or None')
+    if intervals is not None and not all(_is_count(number, MOST_FRAMES) for number in numbers):
+        refuse('frame_interval', f'a whole number from 1 to {MOST_FRAMES}, one per benchmark, or None')
+    if protocol.template is not None and protocol.template != 0 and not _is_count(protocol.template, MOST_TEMPLATE):
+        refuse('template', f'a whole number from 0 to {MOST_TEMPLATE}, or None')
+    if isinstance(protocol.template, bool):
+        refuse('template', f'a whole number from 0 to {MOST_TEMPLATE}, or None')
     if protocol.tail == 'drop' and (protocol.window is None or intervals is None):
         refuse('tail', "'pad' where window or frame_interval is None")
     size = protocol.pixel_size
-    if size is not None and (not isinstance(size, tuple) or len(size) != 2 or not all(map(_is_count, size))):
-        refuse('pixel_size', '(height, width), or None')
-    if protocol.padding is not None and (
-        not isinstance(protocol.padding, tuple)
-        or len(protocol.padding) != 2
-        or protocol.padding[0] > protocol.padding[1]
+    if size is not None and not (
+        isinstance(size, tuple) and len(size) == 2 and all(_is_count(side, MOST_PIXELS) for side in size)
+    ):
+        refuse('pixel_size', f'(height, width), each at most {MOST_PIXELS}, or None')
+    pair = protocol.padding
+    if pair is not None and not (
+        isinstance(pair, tuple) and len(pair) == 2 and all(map(_is_finite, pair)) and pair[0] <= pair[1]
     ):
         refuse('padding', 'the scores (normal, anomalous) in ascending order, or None')
-    if protocol.smoothing is not None:
-        try:
-            smooth(np.zeros(3), **protocol.smoothing)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f'protocol {protocol.name}: smoothing: {error}') from error
+    words = protocol.words
+    if words is not None and not (isinstance(words, Mapping) and all(map(_are_words, words.values()))):
+        refuse('words', 'a list of different texts, none blank, per benchmark, or None')
+    names = protocol.headline
+    if not isinstance(names, tuple) or not all(
+        isinstance(item, str) and re.fullmatch(r'[a-z][a-z0-9]*(_[a-z0-9.]+)*', item) for item in names
+    ):
+        refuse('headline', 'a list of names of figures')
+    _check_smoothing(protocol)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _check_smoothing(protocol: Protocol) -> None:
+    options = protocol.smoothing
+    if options is None:
+        return
+    if not isinstance(options, Mapping):
+        raise UsageError(f'protocol {protocol.name}: smoothing must be arguments or None, got {_show(options)}')
+    for name in ('sigma', 'width'):
+        value = options.get(name)
+        if value is not None and not (_is_finite(value) and value <= MOST_SMOOTHED):
+            raise UsageError(
+                f'protocol {protocol.name}: smoothing: {name} must be a number of frames of at most {MOST_SMOOTHED}, '
+                f'got {_show(value)}'
+            )
+    try:
+        smooth(np.zeros(3), **options)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f'protocol {protocol.name}: smoothing: {error}') from error
+
+
+def _is_count(value: Any, most: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable() and '/' not in value
+
+
+def _are_words(words: Any) -> bool:
+    return (
+        isinstance(words, (tuple, list))
+        and len(words) > 0
+        and all(isinstance(word, str) and word.strip() for word in words)
+        and len(set(words)) == len(words)
+    )
+
+
+def _show(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return 'a number too long to write'
 
 
 AUTHORS_WORDS = {

@@ -94,6 +94,7 @@ class Scoreboard:
         frame_interval: int = 1,
         *,
         num_frames: int | None = None,
+        fps: float | None = None,
     ) -> None:
         """Add the scores of some frames of one video.
 
@@ -103,6 +104,7 @@ class Scoreboard:
             scores: rounded to float32, which is what prediction files hold, (T,).
             frame_interval: each score holds for that many frames, its own the first; they end with the video.
             num_frames: length of the video, where the records do not say it.
+            fps: its frames per second, likewise.
 
         Raises:
             DataError: the video is unknown, a frame lies outside of it, a score is no number, or a frame has another
@@ -111,6 +113,7 @@ class Scoreboard:
         curve = self._find_curve(video_id, num_frames)
         if curve is None:
             return
+        curve.fps = fps or curve.fps
         n = curve.scores.size
         values = np.asarray(scores, dtype=np.float32).astype(np.float64)
         if not np.isfinite(values).all():
@@ -217,6 +220,7 @@ class Scoreboard:
         curve = self._set_curve(video_id, prediction.scores, exact=False)
         if curve is None:
             return
+        curve.fps = prediction.meta.get('fps')
         curve.sampled[:] = False
         curve.sampled[prediction.frame_inds] = True
         if prediction.has_detections:
@@ -262,6 +266,7 @@ class Scoreboard:
             mine.detected |= other.detected
             mine.detections += other.detections
             mine.exact |= other.exact
+            mine.fps = mine.fps or other.fps
         try:
             self.pixels.add_frames(state['frames'], state['frame_aucs'])
         except ValueError as error:
@@ -295,6 +300,14 @@ class Scoreboard:
             self._add_pixel_figures(figures)
         if self.regions:
             add_region_figures(figures, videos, self._curves, self.protocol.interval_of(self.benchmark) or 1)
+        cut = [video_id for video_id in sorted(self.records) if self._reaches_beyond(video_id)]
+        if cut:
+            figures.notes.append(
+                f'{len(cut)} videos have an annotated interval that ends beyond the video, and it was cut there; the '
+                f'first is {cut[0]}'
+            )
+        if coverage.anomalous_frames is not None:
+            figures.values['num_anomalous_frames'] = coverage.anomalous_frames
         figures.values.update(
             coverage_videos=coverage.videos / coverage.videos_known,
             coverage_frames=coverage.frames / coverage.frames_known,
@@ -381,6 +394,17 @@ class Scoreboard:
         counted = n if curve is not None and curve.exact else self.protocol.count_frames(n)
         return self.protocol.count_scored(counted, self.benchmark)
 
+    def _reaches_beyond(self, video_id: str) -> bool:
+        curve, record = self._curves.get(video_id), self.records[video_id]
+        if curve is None or curve.exact:
+            return False
+        return any(end > curve.scores.size for _, end in record.intervals)
+
+    def fingerprint_masks(self, video_id: str) -> str | None:
+        """Text that changes with the masks of a video; None where there are none."""
+        record = self.records.get(video_id)
+        return None if record is None or record.masks is None else record.masks.fingerprint()
+
     def allows(self, video_id: str, frame: int) -> bool:
         """Whether the protocol looks at a frame at all."""
         interval = self.protocol.interval_of(self.benchmark) or 1
@@ -394,6 +418,7 @@ class Scoreboard:
             stored is not None
             and prediction.pixel_options == self.pixels.options()
             and stored['frames'].tolist() == wanted
+            and prediction.meta.get('masks_fingerprint') == self.fingerprint_masks(video_id)
         ):
             try:
                 self.pixels.add_packed(video_id, stored)
@@ -408,7 +433,7 @@ class Scoreboard:
             kind = 'masks of yes and no only' if prediction.masks_kind == 'rle' else 'no masks'
             self._without_pixels[video_id] = (
                 f'{prediction.path} holds {kind}, and no counts of pixels made as protocol {self.protocol.name} wants '
-                'them: score with --dump-masks float16'
+                'them and with the masks that the benchmark has now: score with --dump-masks float16'
             )
 
     def _evaluate_video(self, video_id: str) -> VideoEvaluation:
@@ -422,7 +447,8 @@ class Scoreboard:
             scores = scores[np.arange(counted) // interval * interval]
         scores[self.protocol.count_scored(counted, self.benchmark) :] = np.nan
         labels = record.frame_labels(n)[:counted] if record.has_ground_truth else None
-        video = VideoEvaluation(video_id, record, scores, labels)
+        fps = record.fps or (curve.fps if curve else None)
+        video = VideoEvaluation(video_id, record, scores, labels, fps=fps)
         if video.scored.any():
             if self.protocol.smoothing is not None:
                 scores[video.scored] = smooth(scores[video.scored], **self.protocol.smoothing)
@@ -450,11 +476,13 @@ class Scoreboard:
                         f'video {video.video_id}: {missing.size} of {video.scores.size} frames were not scored, '
                         f'the first is {missing[0]}; allow_partial=True accepts that'
                     )
+        labelled = [int(video.labels[video.scored].sum()) for video in scored if video.labels is not None]
         coverage = Coverage(
             videos=len(scored),
             videos_known=len(videos),
             frames=sum(int(video.scored.sum()) for video in scored),
             frames_known=sum(video.scores.size for video in videos),
+            anomalous_frames=sum(labelled) if labelled else None,
         )
         if self.left_out:
             notes.append(f'{len(self.left_out)} normal videos are left out by protocol {self.protocol.name}')

@@ -198,7 +198,9 @@ class VADMetric(BaseMetric):
 
     def _add(self, board: Scoreboard, window: ScoredWindow) -> None:
         video_id, inds = window.video_id, window.frame_inds.tolist()
-        board.add_window(video_id, inds, window.scores, window.frame_interval, num_frames=window.num_frames)
+        board.add_window(
+            video_id, inds, window.scores, window.frame_interval, num_frames=window.num_frames, fps=window.fps
+        )
         if not self.pixel and not self.regions:
             return
         if window.masks is None:

@@ -20,6 +20,7 @@ class VideoCurve:
         sampled: frames that a model looked at, bool (n,).
         detected: frames whose detections are known, bool (n,).
         detections: rows (frame, x1, y1, x2, y2, score), each (D, 6).
+        fps: frames per second as the model's reader found them; None where that is not known.
         exact: the number of frames is what counts, whatever the protocol's length rule says.
     """
 
@@ -27,6 +28,7 @@ class VideoCurve:
     sampled: np.ndarray
     detected: np.ndarray
     detections: list[np.ndarray] = field(default_factory=list)
+    fps: float | None = None
     exact: bool = False
 
 

@@ -19,6 +19,7 @@ class ScoredWindow:
     Attributes:
         video_id: name of the video.
         num_frames: its length.
+        fps: its frames per second; None where that is not known.
         frame_interval: frames for which a score holds.
         frame_inds: frame numbers, int64 (T,).
         scores: anomaly scores in [0, 1], float32 (T,).
@@ -30,6 +31,7 @@ class ScoredWindow:
 
     video_id: str
     num_frames: int
+    fps: float | None
     frame_interval: int
     frame_inds: np.ndarray
     scores: np.ndarray
@@ -68,6 +70,7 @@ def read_window(sample: Any) -> ScoredWindow:
     return ScoredWindow(
         video_id=video_id,
         num_frames=int(items['num_frames']),
+        fps=float(items['fps']) if items.get('fps') else None,
         frame_interval=int(items.get('frame_interval', 1)),
         frame_inds=inds[part],
         scores=scores,

@@ -18,6 +18,9 @@ class ArrayMasks:
 
     masks: np.ndarray
 
+    def fingerprint(self):
+        return str(hash(self.masks.tobytes()))
+
     def read(self, frame_inds, height, width):
         assert (height, width) == self.masks.shape[1:]
         return self.masks[list(frame_inds)]

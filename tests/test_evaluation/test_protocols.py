@@ -56,7 +56,7 @@ def test_default_leaves_the_model_to_the_config():
         (dict(name='default', tail='drop'), 'name must be given and none of'),
         (dict(name='x', tail='cut'), "tail must be one of pad, drop, got 'cut'"),
         (dict(name='x', tail='drop'), "tail must be 'pad' where window or frame_interval is None"),
-        (dict(name='x', window=0), 'window must be a whole number of at least 1, or None, got 0'),
+        (dict(name='x', window=0), 'window must be a whole number from 1 to 1000000, or None, got 0'),
         (dict(name='x', frame_interval={'avenue': 0}), 'frame_interval must be'),
         (dict(name='x', version='2'), 'version must be'),
         (dict(name='x', pixel_size=[5]), r'pixel_size must be \(height, width\)'),
@@ -69,6 +69,36 @@ def test_default_leaves_the_model_to_the_config():
 def test_bad_fields_name_the_protocol_and_the_rule(values, rule):
     with pytest.raises(UsageError, match=rule):
         get_protocol(values)
+
+
+@pytest.mark.parametrize(
+    ('field', 'values'),
+    [
+        ('padding', ([1, None], ['a', 'b'], [[], []], [0, float('nan')])),
+        ('headline', (5, 'auc', [5, None], ['Not a figure'])),
+        ('words', (5, 'abc', [1], *({'ucf_crime': words} for words in (5, 'abuse', [], ['', ' ', 5], ['a', 'a'])))),
+        ('name', (5, 10**5000, ['a'], {}, 'a/b', 'a\0\n')),
+        ('base', ([], {}, 5)),
+        ('description', (5,)),
+        ('template', (True, False, 99, -1, '1')),
+        ('pixel_size', ([10**9, 10**9],)),
+        ('smoothing', (5, *(dict(kind='gaussian', sigma=sigma) for sigma in (10**400, 1e9, True, [])))),
+        ('frame_interval', ({'ucf_crime': 10**30}, 10**7, True)),
+        ('window', (10**7, 10**5000)),
+        ('tail', ([], {})),
+    ],
+)
+def test_senseless_fields_are_refused(field, values):
+    for value in values:
+        with pytest.raises(UsageError, match=field):
+            get_protocol({'name': 'x', field: value})
+
+
+@pytest.mark.parametrize(('name', 'text'), [('deep.json', '[' * 200_000), ('exit.py', 'import sys\nsys.exit(3)\n')])
+def test_files_that_end_the_reader(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=name):
+        get_protocol(tmp_path / name)
 
 
 def test_files_hold_protocols_of_ones_own(tmp_path):

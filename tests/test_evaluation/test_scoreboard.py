@@ -66,7 +66,7 @@ def test_macro_and_padded_figures():
     assert evaluation.figures['frame_auc_macro'] == pytest.approx(roc_auc_score(curves['a'][1], curves['a'][0]))
     padded = [roc_auc_score([0, *labels, 1], [0, *scores, 1]) for scores, labels in curves.values()]
     assert evaluation.figures['frame_auc_macro_padded'] == pytest.approx(np.mean(padded))
-    assert any('1 videos of one class have no AUC' in note for note in evaluation.notes)
+    assert any('the others are of one class and have no AUC' in note for note in evaluation.notes)
     assert [video.auc for video in evaluation.videos] == [evaluation.figures['frame_auc_macro'], None]
 
 
@@ -243,4 +243,6 @@ def test_report_is_json():
     text = json.dumps(fill(make_board()).evaluate().to_dict(), allow_nan=False)
     report = json.loads(text)
     assert (report['protocol'], report['protocol_version']) == ('default', 1)
-    assert report['coverage'] == dict(videos_scored=2, videos_known=2, frames_scored=28, frames_known=28)
+    assert report['coverage'] == dict(
+        videos_scored=2, videos_known=2, frames_scored=28, frames_known=28, anomalous_frames=5
+    )

@@ -92,7 +92,7 @@ def test_prefix_registry_and_names():
     metric.process({}, make_windows(make_videos()))
     names = ['frame_auc', 'frame_ap', 'frame_auc_macro', 'frame_auc_padded', 'frame_auc_macro_padded']
     names += ['frame_pr_auc_trapz', 'frame_eer', 'far_at_0.5']
-    names += ['coverage_videos', 'coverage_frames', 'num_videos', 'num_frames']
+    names += ['coverage_videos', 'coverage_frames', 'num_videos', 'num_frames', 'num_anomalous_frames']
     assert set(metric.evaluate(1)) == {f'own/{name}' for name in names}
 
 

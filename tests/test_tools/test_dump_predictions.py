@@ -129,7 +129,9 @@ def test_protocol_of_ones_own_on_the_command_line(at_once, bench, tmp_path):
     assert done.code == 0, done.err
     metrics = read_metrics(tmp_path)
     assert (metrics['vad/protocol'], metrics['vad/protocol_version']) == ('mine', 1)
-    assert metrics['vad/coverage'] == dict(videos_scored=5, videos_known=5, frames_scored=24, frames_known=31)
+    assert metrics['vad/coverage'] == dict(
+        videos_scored=5, videos_known=5, frames_scored=24, frames_known=31, anomalous_frames=2
+    )
     assert metrics['vad/options']['tail'] == 'drop'
     assert '7 of 31 frames dropped' in metrics['vad/notes'][0]
     done = run_test(bench, tmp_path, '--protocol', 'lavida-code')
@@ -193,4 +195,33 @@ def test_words_of_the_command_line_keep_their_blanks(bench, tmp_path):
 
 def test_words_that_are_none(bench, tmp_path):
     done = run_test(bench, tmp_path, '--words', 'smoke, smoke')
-    assert done.code == 2 and "must name each word once" in error_line(done)
+    assert done.code == 2 and 'must name each word once' in error_line(done)
+
+
+def test_words_that_changed_in_the_manifest_are_refused(at_once, bench, tmp_path):
+    shutil.copytree(at_once / 'files', tmp_path / 'files')
+    shutil.copytree(bench / 'world', tmp_path / 'world')
+    (tmp_path / 'files' / 'v3.npz').unlink()
+    manifest = json.loads((tmp_path / 'world' / 'manifest.json').read_text())
+    for video in manifest['videos']:
+        video['categories'] = ['purple elephant']
+    (tmp_path / 'world' / 'manifest.json').write_text(json.dumps(manifest))
+    root = f'test_dataloader.dataset.benchmark.root={tmp_path}/world'
+    done = run_test(bench, tmp_path, '--dump', tmp_path / 'files', '--cfg-options', root)
+    assert done.code == 2 and 'videos_and_words_sha256' in error_line(done)
+
+
+def test_pixels_counted_with_other_masks_are_not_used(at_once, bench, tmp_path):
+    from lavida_mm.apis import evaluate_scores
+
+    shutil.copytree(bench / 'world', tmp_path / 'world')
+    options = dict(benchmark='manifest', events=dict(on=0.5))
+    evaluation = evaluate_scores(at_once / 'files', data_root=tmp_path / 'world', **options)
+    assert 'pixel_auc' in evaluation.figures
+    assert 'frame rate' not in str(evaluation.undefined)  # the files know it, the manifest does not
+    manifest = json.loads((tmp_path / 'world' / 'manifest.json').read_text())
+    masks = next(a['masks'] for video in manifest['videos'] for a in video.get('anomalies', ()) if a.get('masks'))
+    masks.popitem()
+    (tmp_path / 'world' / 'manifest.json').write_text(json.dumps(manifest))
+    evaluation = evaluate_scores(at_once / 'files', data_root=tmp_path / 'world', **options)
+    assert 'with the masks that the benchmark has now' in evaluation.undefined['pixel_auc']

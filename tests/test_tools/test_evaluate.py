@@ -160,6 +160,20 @@ def test_features_decide_the_length_under_i3d_16(run, root, tmp_path):
     assert 'Abuse001_x264, by -17 frames' in out
 
 
+def test_scores_that_no_features_shortened_are_named_under_i3d_16(run, root, tmp_path):
+    folder = write_scores(tmp_path / 'scores', make_scores(16))
+    code, out, err = run(*base(root, folder, '--frames-per-score', 16, '--protocol', 'i3d-16'))
+    assert code == 0, err
+    assert 'warning: 42 frames are counted that lie beyond the end of 3 videos' in out  # 112 + 80 + 48 - 198
+
+
+def test_a_report_of_scores_at_the_end_of_the_floats_is_whole(run, root, tmp_path):
+    scores = {name: np.where(np.arange(length) % 2, 1.7e308, -1.7e308) for name, length in LENGTHS.items()}
+    code, _, err = run(*base(root, write_scores(tmp_path / 'scores', scores), '--out', tmp_path / 'out'))
+    assert code == 0, err
+    assert {'report.json', 'report.html', 'videos.csv'} <= {path.name for path in (tmp_path / 'out').iterdir()}
+
+
 def test_lengths_that_are_not_known_come_from_the_scores_and_are_counted(run, root, tmp_path):
     (root / 'num_frames.csv').unlink()
     scores = {**make_scores(16), 'Abuse001_x264': np.linspace(0, 1, 3)}  # ends before its second anomaly
@@ -365,7 +379,7 @@ def test_one_prediction_folder_under_two_protocols(run, root, tmp_path):
     code, out, err = run(*base(root, ours, '--protocol', 'lavida-code'))
     assert code == 0, err
     assert 'protocol lavida-code fixes template = 0, the predictions were made with 2' in out
-    assert '2048 of 2100 frames' in out
+    assert '2,048 of 2,100 frames' in out
 
 
 def test_bad_prediction_folders(run, root, tmp_path):

@@ -166,7 +166,9 @@ def check_benchmark(
     try:
         benchmark = reader(root=root, strict=False, **(options or {}))
     except DataError as error:
-        report.findings.append(Finding('error', 'unusable-root', str(root), describe_error(error)))
+        report.findings.append(
+            Finding('error', 'unusable-root', str(root), describe_error(error).removeprefix(f'{root}: '))
+        )
         return report
     report.layout, report.options = benchmark.layout, dict(benchmark.options)
     examination = _Examination(benchmark)

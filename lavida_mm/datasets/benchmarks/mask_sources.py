@@ -1,7 +1,9 @@
 """Masks of one video in the forms that benchmarks hand them out; nothing is decoded before it is asked for."""
 
+import hashlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ __all__ = [
     'RleMasks',
     'binarize',
     'find_intervals',
+    'hash_files',
     'list_numbered_images',
     'load_mat_variable',
     'load_npy',
@@ -25,6 +28,12 @@ __all__ = [
 
 MASK_SUFFIXES = ('.bmp', '.png', '.tif', '.tiff')
 LABELLED_AT_ONCE = 64  # masks that are looked at together: 26 MB at 480 x 856
+
+
+def hash_files(paths: Iterable[Path], *more: object) -> str:
+    """Hash of the names and sizes of files, and of what else is given."""
+    described = [(path.name, path.stat().st_size) for path in sorted(paths)]
+    return hashlib.sha256(repr((described, more)).encode()).hexdigest()
 
 
 class RleMasks:
@@ -38,6 +47,10 @@ class RleMasks:
     def __init__(self, frames: Mapping[int, Sequence[Any]], origin: str):
         self.frames = {int(frame): list(masks) for frame, masks in frames.items()}
         self.origin = origin
+
+    def fingerprint(self) -> str:
+        """Hash of the run lengths."""
+        return hashlib.sha256(json.dumps(sorted(self.frames.items()), default=str).encode()).hexdigest()
 
     def read(self, frame_inds: Sequence[int], height: int, width: int) -> np.ndarray:
         """Anomalous pixels of some frames, bool (T, H, W).
@@ -73,6 +86,10 @@ class ImageFolderMasks:
         self.folder = folder
         self.files = list_numbered_images(folder, MASK_SUFFIXES)
         self.num_frames = len(self.files)
+
+    def fingerprint(self) -> str:
+        """Hash of the names and sizes of the files."""
+        return hash_files(self.files)
 
     def read(self, frame_inds: Sequence[int], height: int, width: int) -> np.ndarray:
         """Anomalous pixels of some frames, bool (T, H, W).
@@ -134,6 +151,10 @@ class NpyMasks:
             raise DataError(f'{self.path}: masks must be (frames, height, width), got shape {array.shape}')
         return array
 
+    def fingerprint(self) -> str:
+        """Hash of the names and sizes of the files."""
+        return hash_files([self.path])
+
     def read(self, frame_inds: Sequence[int], height: int, width: int) -> np.ndarray:
         """Anomalous pixels of some frames, bool (T, H, W).
 
@@ -186,6 +207,10 @@ class MatMasks:
             DataError: the file or one of its masks breaks a rule.
         """
         return self._load()[0]
+
+    def fingerprint(self) -> str:
+        """Hash of the names and sizes of the files."""
+        return hash_files([self.path])
 
     def read(self, frame_inds: Sequence[int], height: int, width: int) -> np.ndarray:
         """Anomalous pixels of some frames, bool (T, H, W).

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 
 from lavida_mm.datasets.benchmarks.base_benchmark import BaseBenchmark, BenchmarkTotals
 from lavida_mm.datasets.benchmarks.interval_files import add_intervals, find_text_file, parse_whole, read_noted_lines
+from lavida_mm.datasets.benchmarks.mask_sources import hash_files
 from lavida_mm.datasets.benchmarks.video_files import (
     VideoIndex,
     check_videos_and_lengths,
@@ -74,6 +76,10 @@ class ObjectMasks:
         self.folder = folder
         self.video_id = video_id
         self.tracks = tuple(tracks)
+
+    def fingerprint(self) -> str:
+        """Hash of the names and sizes of the images, and of the tracks."""
+        return hash_files(self.folder.glob(f'{escape(self.video_id)}_*_gt.png'), self.tracks)
 
     def read(self, frame_inds: Sequence[int], height: int, width: int) -> np.ndarray:
         """Anomalous pixels of some frames, bool (T, H, W); only images of frames with an anomaly are opened.

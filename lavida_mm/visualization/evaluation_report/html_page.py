@@ -21,7 +21,7 @@ POINTS = 160_000  # stretches of all timelines together: keeps the file of any b
 MIN_POINTS, MAX_POINTS = 40, 1000  # of one timeline; a screen shows about a thousand columns
 LEVELS = 1000  # a stored score is a share of its video's range, in thousandths; page.js knows the same figure
 NOT_SCORED = -1
-COUNTS = ('coverage_videos', 'coverage_frames', 'num_videos', 'num_frames')  # shown as coverage
+COUNTS = ('coverage_videos', 'coverage_frames', 'num_videos', 'num_frames', 'num_anomalous_frames')  # shown as coverage
 
 
 def write_page(path: str | Path, data: ReportData) -> None:
@@ -83,6 +83,7 @@ def _collect(data: ReportData) -> dict[str, Any]:
             'videos_known': data.coverage.videos_known,
             'frames_scored': data.coverage.frames_scored,
             'frames_known': data.coverage.frames_known,
+            'anomalous_frames': data.coverage.anomalous_frames,
             'complete': data.coverage.complete,
         },
         'figures': _figures(data),

@@ -57,6 +57,7 @@
       ['Videos scored ', whole(coverage.videos_scored) + ' of ' + whole(coverage.videos_known)],
       ['Frames scored ', whole(coverage.frames_scored) + ' of ' + whole(coverage.frames_known)],
     ];
+    if (coverage.anomalous_frames !== null) badges.push(['Anomalous ', whole(coverage.anomalous_frames) + ' frames']);
     for (const [name, value] of badges) find('badges').append(make('li', {}, name, make('b', {}, value)));
     if (!coverage.complete) find('badges').append(make('li', { class: 'partial' }, 'Part of the benchmark only'));
     find('theme').addEventListener('click', () => {

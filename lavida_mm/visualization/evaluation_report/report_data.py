@@ -74,12 +74,13 @@ class ReportVideo:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of the benchmark the figures are about."""
+    """How much of the benchmark the figures are about; the anomalous frames are among the scored ones."""
 
     videos_scored: int
     videos_known: int
     frames_scored: int
     frames_known: int
+    anomalous_frames: int | None = None
 
     @property
     def complete(self) -> bool:

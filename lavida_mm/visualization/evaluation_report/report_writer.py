@@ -34,7 +34,8 @@ def write_report(
 ) -> list[Path]:
     """Write ``report.json``, ``videos.csv``, ``roc.png``, ``pr.png``, ``timelines/*.png`` and ``report.html``.
 
-    A curve that is undefined is not drawn; what an earlier report left under its name is removed.
+    ``report.json`` comes last. A curve that is undefined is not drawn; what an earlier report left under its name is
+    removed.
 
     Args:
         folder: where to write; it is made if need be.
@@ -47,12 +48,13 @@ def write_report(
         the paths of what was written, the pictures of timelines left out.
     """
     folder = Path(folder)
-    written = [folder / 'report.json']
-    write_json(written[0], summarise(data))
+    summary = folder / 'report.json'
     if json_only:
-        return written
-    _write_table(folder / 'videos.csv', data)
-    written.append(folder / 'videos.csv')
+        write_json(summary, summarise(data))
+        return [summary]
+    summary.unlink(missing_ok=True)  # it is written last: where it stands, the report is whole
+    written = [folder / 'videos.csv']
+    _write_table(written[0], data)
     for name, points, draw in (('roc.png', data.roc, draw_roc), ('pr.png', data.pr, draw_pr)):
         if points is None:
             (folder / name).unlink(missing_ok=True)
@@ -66,7 +68,8 @@ def write_report(
         draw_timeline(timelines / picture_name(video.video_id), video)
         advance()
     write_page(folder / 'report.html', data)
-    return [*written, folder / 'report.html']
+    write_json(summary, summarise(data))
+    return [summary, *written, folder / 'report.html']
 
 
 def summarise(data: ReportData) -> dict[str, Any]:
@@ -87,6 +90,7 @@ def summarise(data: ReportData) -> dict[str, Any]:
             'videos_known': data.coverage.videos_known,
             'frames_scored': data.coverage.frames_scored,
             'frames_known': data.coverage.frames_known,
+            'anomalous_frames': data.coverage.anomalous_frames,
         },
         'figures': {name: _plain(value) for name, value in data.figures.items()},
         'intervals': {name: [float(low), float(high)] for name, (low, high) in data.intervals.items()},
