@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lavida_mm.utils.errors import UsageError, run_tool
 
+MOST = 1_000_000  # of draws, and of frames that one score holds for
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,8 +69,12 @@ def check_args(args: argparse.Namespace) -> None:
         raise UsageError('one of --benchmark and --config must be given')
     if args.benchmark is not None and args.data_root is None:
         raise UsageError('--data-root must be given with --benchmark')
-    if args.frames_per_score is not None and args.frames_per_score < 1:
-        raise UsageError(f'--frames-per-score must be at least 1, got {args.frames_per_score}')
+    if args.frames_per_score is not None and not 1 <= args.frames_per_score <= MOST:
+        raise UsageError(f'--frames-per-score must be from 1 to {MOST}, got {args.frames_per_score}')
+    if args.bootstrap > MOST:
+        raise UsageError(f'--bootstrap must be at most {MOST}, got {args.bootstrap}')
+    if args.alarm_threshold is not None and not 0 <= args.alarm_threshold <= 1:
+        raise UsageError(f'--alarm-threshold must be from 0 to 1, got {args.alarm_threshold}')
     for name, least in (('bootstrap', 0), ('seed', 0), ('thumbnails', 0), ('timelines', -1)):
         if getattr(args, name) < least:
             raise UsageError(f'--{name} must be at least {least}, got {getattr(args, name)}')

@@ -1,8 +1,10 @@
 """Scores that another system wrote: read from its files, matched to the videos of a benchmark, spread over frames."""
 
 import json
+import lzma
 import math
 import re
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +24,7 @@ __all__ = ['LENGTH_RULES', 'FrameCurve', 'ScoreList', 'match_scores', 'read_scor
 LENGTH_RULES = ('full', 'i3d-16')
 FEATURE_FRAMES = 16  # frames of one I3D feature
 SHOWN = 3  # names that an error lists
+MOST = sys.float_info.max
 HEADER_WORDS = frozenset({'frame', 'frames', 'index', 'score', 'scores'})
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.mpg', '.mpeg', '.m4v', '.wmv', '.flv')
 
@@ -294,12 +297,12 @@ def _read_frames(items: Iterable[tuple[str, str, Any]], origin: str | Path) -> t
     frames: dict[int, float] = {}
     places: dict[int, str] = {}
     for where, frame, score in items:
-        if not re.fullmatch(r'\d+(\.0*)?', frame):
+        if not re.fullmatch(r'[0-9]{1,12}(\.0*)?', frame):
             raise DataError(f'{where}: frame must be a whole number of at least 0, got {frame!r:.40}')
-        index = int(float(frame))
+        index = int(frame.split('.')[0])
         if index in frames:
             raise DataError(f'{where}: frame {index} stands twice, also at {places[index]}')
-        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= MOST:
             raise DataError(f'{where}: score must be a finite number, got {score!r:.40}')
         frames[index], places[index] = float(score), where
     if not frames:
@@ -329,6 +332,13 @@ def _read_npz(path: Path) -> list[tuple[str, np.ndarray]]:
             return [(name, archive[name]) for name in names]
 
 
+# What NumPy and zipfile raise for files that are cut, changed, encrypted, or claim more than they hold.
+DAMAGE = (
+    ValueError, EOFError, KeyError, OverflowError, MemoryError, RuntimeError, OSError, lzma.LZMAError, zlib.error,
+    zipfile.BadZipFile, zipfile.LargeZipFile,
+)  # fmt: skip
+
+
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
     """Name the file in what NumPy and zipfile raise for damaged files."""
@@ -336,7 +346,7 @@ def _damage(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error) as error:
+    except DAMAGE as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
         if 'allow_pickle' in reason:
             reason = 'it is no NumPy file, or holds Python objects where scores must be numbers'

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +40,11 @@ MASK_KINDS = ('none', 'float16', 'rle')
 MASK_THRESHOLD = 0.5  # of the masks of yes and no, and of detections
 LONGEST_NAME = 200  # bytes; file systems end at 255
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same in every file: equal predictions are equal files
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError, NotImplementedError)
+# What zipfile, NumPy and json raise for files that are cut, changed, encrypted, or claim more than they hold.
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, ValueError, TypeError, RuntimeError,
+    OverflowError, MemoryError,
+)  # fmt: skip
 
 
 @dataclass
@@ -278,9 +283,11 @@ def read_folder_meta(folder: str | Path) -> dict[str, Any]:
         meta = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError as error:
         raise DataError(f'{path}: not found, so {folder} is no folder of predictions') from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f'{path}: damaged: {error}') from error
     _check_format(meta, path)
+    if not isinstance(meta.get('shared', {}), dict):
+        raise DataError(f'{path}: shared must be an object, got {meta["shared"]!r:.80}')
     return meta
 
 

@@ -260,3 +260,25 @@ def test_a_wrong_number_of_scores_names_rule_both_lengths_and_the_way_out():
         spread(1, 0, 1)
     with pytest.raises(ValueError, match=r"length rule must be one of .*, got 'half'"):
         spread_scores(named('a')[0], frames_per_score=1, num_frames=1, rule='half')
+
+
+def claim(shape):
+    header = repr({'descr': '<f4', 'fortran_order': False, 'shape': shape}).encode()
+    header += b' ' * (-(10 + len(header) + 1) % 64) + b'\n'
+    return b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header
+
+
+@pytest.mark.parametrize(
+    ('name', 'content'),
+    [
+        ('a.json', json.dumps({'0' * 400: 0.5, '1' + '0' * 400: 0.5}).encode()),
+        ('a.json', b'{"0": 1' + b'0' * 400 + b'}'),
+        ('a.csv', b'1' + b'0' * 400 + b',0.5\n'),
+        ('a.npy', claim((10**30,))),
+        ('a.npy', claim((10**15,))),
+    ],
+)
+def test_figures_beyond_all_measure_are_errors_that_name_the_file(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(str(tmp_path / name))):
+        read_scores(tmp_path)

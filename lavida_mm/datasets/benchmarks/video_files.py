@@ -173,10 +173,12 @@ def read_num_frames(benchmark: BaseBenchmark) -> dict[str, int]:
                 # A name may hold commas that nobody quoted: the number is what follows the last one.
                 name, count = ','.join(row[:-1]).strip(), row[-1].strip()
                 video_id = strip_suffix(name)
-                if not video_id or not re.fullmatch(r'\d+', count) or int(count) < 1:
+                if not video_id or not re.fullmatch(r'[0-9]{1,9}', count) or int(count) < 1:
                     text = ','.join(row)
                     benchmark.error(
-                        'malformed-line', where, f'num_frames must be a whole number of at least 1, got {text!r}'
+                        'malformed-line',
+                        where,
+                        f'num_frames must be a whole number of at least 1, got {text!r:.80}',
                     )
                 elif names.get(video_id) == name or found.get(video_id, int(count)) != int(count):
                     benchmark.error(
