@@ -59,7 +59,8 @@ def test_metrics_are_flat_and_the_table_shows_them(reference):
     assert (metrics.pop('checkpoint'), metrics.pop('config')) == ('toy.pth', 'toy.py')
     assert (metrics.pop('vad/protocol'), metrics.pop('vad/protocol_version')) == ('default', 1)
     assert (metrics.pop('vad/benchmark'), metrics.pop('vad/options')) == ('toy', {'window': 3})
-    assert metrics.pop('vad/coverage') == dict(videos_scored=4, videos_known=4, frames_scored=26, frames_known=26)
+    coverage = dict(videos_scored=4, videos_known=4, frames_scored=26, frames_known=26, anomalous_frames=8)
+    assert metrics.pop('vad/coverage') == coverage
     assert metrics.pop('vad/undefined') == {'far_at_0.5': 'no scored video is normal'}
     assert metrics.pop('vad/notes') == []
     assert metrics['vad/coverage_frames'] == 1
