@@ -16,7 +16,7 @@ from lavida_mm.datasets import (
     video_anomaly_dataset,
 )
 from lavida_mm.datasets.benchmarks.doctor import find_benchmarks
-from lavida_mm.datasets.readers import decord_reader, video_probe
+from lavida_mm.datasets.readers import video_probe
 from lavida_mm.datasets.video_anomaly_dataset import (
     WindowList,
     count_windows,
@@ -362,12 +362,10 @@ def test_an_open_video_does_not_travel_to_workers(folder):
     assert (twin[1]['inputs'] == dataset[1]['inputs']).all()
 
 
-@pytest.mark.parametrize('backend', ['pyav', 'decord'])
-def test_a_forked_worker_opens_its_own_video(folder, backend, monkeypatch):
+def test_a_forked_worker_opens_its_own_video(folder, monkeypatch):
     """A decoder's threads are not in a forked process: to read on there, or to close it, would wait for ever."""
-    for module in (video_probe, decord_reader):
-        monkeypatch.setattr(module, 'THREADED_PIXELS', 1)
-    dataset = build(folder, window=2, reader=dict(backend=backend))
+    monkeypatch.setattr(video_probe, 'THREADED_PIXELS', 1)
+    dataset = build(folder, window=2, reader=dict(backend='pyav'))
     expected = [dataset[index]['inputs'] for index in range(len(dataset))]
     dataset[1]  # leaves a video open
     loader = DataLoader(dataset, num_workers=1, multiprocessing_context='fork', collate_fn=pseudo_collate, timeout=20)
