@@ -4,7 +4,8 @@ export PYTHON
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help env quickstart test test-slow test-browser coverage lint format docs docs-serve retrain lock clean
+QUICK := not slow and not gpu and not browser and not extras
+.PHONY: help env quickstart test test-slow test-browser test-extras coverage lint format docs docs-serve retrain lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -16,7 +17,7 @@ quickstart: env ## synthetic world, short training, zero-shot test, demo: the wh
 	@$(BIN)/python tools/quickstart.py
 
 test: env ## the tests that take seconds
-	$(BIN)/python -m pytest -m 'not slow and not gpu and not browser'
+	$(BIN)/python -m pytest -m '$(QUICK)'
 
 test-slow: env ## the tests that take minutes
 	$(BIN)/python -m pytest -m 'slow and not gpu and not browser'
@@ -24,9 +25,13 @@ test-slow: env ## the tests that take minutes
 test-browser: env ## the tests of pages in headless Chromium (Debian: apt-get install chromium chromium-driver)
 	$(BIN)/python -m pytest -m 'browser and not gpu'
 
+test-extras: env ## the tests of bitsandbytes, which is put beside .venv's packages and not among them
+	@[ -d .venv/extras/bitsandbytes ] || $(BIN)/python -m pip install --quiet --no-deps --target .venv/extras bitsandbytes==0.50.2
+	PYTHONPATH=.venv/extras $(BIN)/python -m pytest -m extras
+
 coverage: env ## the quick tests with coverage of lavida_mm; fails below 90 %
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -m 'not slow and not gpu and not browser'
+	$(BIN)/python -m coverage run -m pytest -m '$(QUICK)'
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

@@ -16,6 +16,7 @@ __all__ = [
     'LOG_PROCESSORS',
     'LOOPS',
     'METRICS',
+    'MLLM_FAMILIES',
     'MODELS',
     'MODEL_WRAPPERS',
     'OPTIMIZERS',
@@ -41,6 +42,7 @@ DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'datasets')
 TRANSFORMS = _child(root.TRANSFORMS, 'datasets')
 MODELS = _child(root.MODELS, 'models')
 METRICS = _child(root.METRICS, 'evaluation')
+MLLM_FAMILIES = Registry('mllm_family', scope=SCOPE, locations=[f'{SCOPE}.models'])  # by model_type of transformers
 VISUALIZERS = _child(root.VISUALIZERS, 'visualization')
 HOOKS = _child(root.HOOKS, 'engine')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')

@@ -1,6 +1,19 @@
 """Models: the detector, its parts, and the pretraining stand-in of the tiny one."""
 
-from lavida_mm.models.compressors import ReverseAttnCompressor, reverse_attn_merge
+from lavida_mm.models.compressors import (
+    AvgPoolCompressor,
+    NoCompressor,
+    RandomCompressor,
+    ReverseAttnCompressor,
+    SimilarityMergeCompressor,
+    StaticTokenFilter,
+    TokenCompressor,
+    TokenMerge,
+    ToMeCompressor,
+    UniformCompressor,
+    changed_units,
+    reverse_attn_merge,
+)
 from lavida_mm.models.data_preprocessor import VADDataPreprocessor
 from lavida_mm.models.lavida import LAVIDA
 from lavida_mm.models.losses import DiceLoss, FocalLoss, MaskIoULoss, ObjectScoreLoss
@@ -14,6 +27,7 @@ __all__ = [
     'LAVIDA',
     'SAM',
     'AnomalyMaskHead',
+    'AvgPoolCompressor',
     'CLIPTextEncoder',
     'ConvImageEncoder',
     'DiceLoss',
@@ -21,10 +35,19 @@ __all__ = [
     'MLLMBackbone',
     'MaskIoULoss',
     'MultiScaleSemanticProjector',
+    'NoCompressor',
     'ObjectScoreLoss',
     'PixelTextPretrainer',
     'PixelTextSimilarity',
+    'RandomCompressor',
     'ReverseAttnCompressor',
+    'SimilarityMergeCompressor',
+    'StaticTokenFilter',
+    'ToMeCompressor',
+    'TokenCompressor',
+    'TokenMerge',
+    'UniformCompressor',
     'VADDataPreprocessor',
+    'changed_units',
     'reverse_attn_merge',
 ]

@@ -34,6 +34,8 @@ class LAVIDA(BaseModel):
         projector: config of the projector (section 3.4), e.g. ``MultiScaleSemanticProjector``.
         mask_head: config of the mask head (section 3.5), e.g. ``AnomalyMaskHead``.
         compressor: config of the visual token compressor (section 3.3); None keeps all tokens.
+        token_filter: config of what drops visual tokens before the vision tower, e.g. ``StaticTokenFilter``; None
+            drops none.
         lm_loss_weight: weight of the language-model loss.
         data_preprocessor: config of the data preprocessor; ``VADDataPreprocessor`` where None.
         init_cfg: mmengine's initialisation config.
@@ -47,6 +49,7 @@ class LAVIDA(BaseModel):
         projector: dict,
         mask_head: dict,
         compressor: dict | None = None,
+        token_filter: dict | None = None,
         lm_loss_weight: float = 1.0,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -54,6 +57,7 @@ class LAVIDA(BaseModel):
         super().__init__(MODELS.build(data_preprocessor or dict(type='VADDataPreprocessor')), init_cfg)
         self.mllm = MODELS.build(mllm)
         self.compressor = MODELS.build(compressor) if compressor is not None else None
+        self.token_filter = MODELS.build(token_filter) if token_filter is not None else None
         self.text_encoder = MODELS.build(text_encoder)
         self.projector = MODELS.build(projector)
         self.mask_head = MODELS.build(mask_head)
@@ -94,7 +98,7 @@ class LAVIDA(BaseModel):
     def _encode(self, inputs: list[Tensor], data_samples: list[VADDataSample]) -> _Encoded:
         categories = [sample.categories for sample in data_samples]
         templates = [sample.get('template', 0) for sample in data_samples]
-        read = self.mllm(inputs, categories, templates, self.compressor)
+        read = self.mllm(inputs, categories, templates, self.compressor, self.token_filter)
         features = self.mask_head.encode(inputs)  # (F, C, h, w)
         text, text_mask = self._encode_words(categories)  # (B, n, Ct), (B, n)
         frames_per_clip = torch.tensor([len(clip) for clip in inputs], device=features.device)

@@ -3,13 +3,14 @@
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ['atomic_path', 'is_temporary', 'remove_stale', 'write_json']
+__all__ = ['atomic_folder', 'atomic_path', 'is_temporary', 'remove_stale', 'write_json']
 
 TEMPORARY_PREFIX = '.writing-'
 _TEMPORARY = re.compile(re.escape(TEMPORARY_PREFIX) + r'.')
@@ -47,6 +48,30 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary folder beside ``path``; on success it takes the place of ``path``, and of what was there.
+
+    Args:
+        path: where the folder shall be. Its parent is made if need be.
+
+    Yields:
+        the temporary folder, empty, with the name of ``path``.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path.parent) as name:
+        made = Path(name) / path.name
+        made.mkdir()
+        yield made
+        umask = _umask()
+        for part in [made, *made.rglob('*')]:
+            part.chmod((0o777 if part.is_dir() else 0o666) & ~umask)
+        if path.exists():
+            os.replace(path, Path(name) / 'replaced')
+        os.replace(made, path)
+
+
 def write_json(path: str | os.PathLike, obj: Any) -> None:
     """Write ``obj`` as indented JSON, whole or not at all.
 
@@ -78,7 +103,10 @@ def remove_stale(folder: str | os.PathLike) -> list[Path]:
         return []
     stale = sorted(path for path in folder.iterdir() if is_temporary(path))
     for path in stale:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return stale
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from lavida_mm.models.compressors import NoCompressor
 from tests.conftest import ROOT
 from tests.test_engine import forked
 
@@ -74,8 +75,9 @@ def test_keep_ratio_is_put_back_even_after_an_error():
 def test_no_keep_ratio_without_a_compressor():
     model = Parts()
     assert [s.name for s in ablation['select_settings'](model)] == [s.name for s in ablation['SETTINGS']]
-    model.compressor = None
-    assert not [s for s in ablation['select_settings'](model) if s.keep_ratio]
+    for keeps_all in (None, NoCompressor()):
+        model.compressor = keeps_all
+        assert not [s for s in ablation['select_settings'](model) if s.keep_ratio]
 
 
 def test_markdown_shows_what_was_measured():

@@ -6,7 +6,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from lavida_mm.utils.atomic import atomic_path, is_temporary, remove_stale, write_json
+from lavida_mm.utils.atomic import atomic_folder, atomic_path, is_temporary, remove_stale, write_json
 
 
 def test_file_appears_whole_and_nothing_else_stays(tmp_path):
@@ -67,6 +67,26 @@ def test_killed_writer_leaves_the_former_file_and_one_that_is_cleared_away(tmp_p
     assert is_temporary(stale[0])
     assert remove_stale(tmp_path) == stale
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_whole_or_as_it_was(tmp_path):
+    path = tmp_path / 'deep' / 'model'
+    with atomic_folder(path) as temporary:
+        (temporary / 'weights').write_text('first')
+        assert not path.exists()
+    with pytest.raises(TypeError), atomic_folder(path) as temporary:
+        (temporary / 'weights').write_text(2)
+    assert [entry.name for entry in path.parent.iterdir()] == ['model']
+    assert (path / 'weights').read_text() == 'first'
+    with atomic_folder(path) as temporary:
+        (temporary / 'other').write_text('third')
+    assert [entry.name for entry in path.iterdir()] == ['other']
+
+
+def test_a_folder_that_a_killed_writer_left_is_cleared_away(tmp_path):
+    (tmp_path / '.writing-abc' / 'model').mkdir(parents=True)
+    assert remove_stale(tmp_path) == [tmp_path / '.writing-abc']
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_temporary_files_are_cleared_away(tmp_path):

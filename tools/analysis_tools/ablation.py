@@ -8,19 +8,21 @@ Prints a Markdown table and writes ablation.md and ablation.json.
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from lavida_mm.utils.errors import UsageError, config_errors, run_tool
+from bench import COLUMNS, Bench, Prompt, add_options, find_figures, read_config
+
+from lavida_mm.utils.errors import run_tool
 
 KEEP_RATIOS = (1.0, 0.5, 0.25)
 FOUND = 0.8  # share of the anomalous frames that the threshold must find
-COLUMNS = {'frame_auc': 'frame AUC', 'frame_ap': 'frame AP', 'pixel_auc': 'pixel AUC', 'pixel_ap': 'pixel AP'}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Setting:
     keep_ratio: float | None = None
 
     @property
-    def prompt(self) -> tuple[str | tuple[str, ...], int]:
+    def prompt(self) -> Prompt:
         """What the test set must be built for."""
         return self.words, self.template
 
@@ -58,16 +60,10 @@ SETTINGS = [
 
 
 def parse_args() -> argparse.Namespace:
-    from mmengine.config import DictAction
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file, .safetensors or .pth')
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/ablation'), help='folder to write to')
-    parser.add_argument('--benchmark-root', help="folder of the benchmark, if not the config's")
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='values over those of the config: a.b=1 c=[1,2]'
-    )
+    add_options(parser, 'work_dirs/ablation')
     return parser.parse_args()
 
 
@@ -138,106 +134,61 @@ def keep(model: Any, ratio: float | None) -> Iterator[None]:
         model.compressor.keep_ratio = before
 
 
-class Bench:
-    """The model and the test set under any prompt, built once each.
+def run(bench: Bench, setting: Setting, advance: Callable[[], Any]) -> tuple[dict[str, float], Any, Any]:
+    """Score the test set.
 
     Args:
-        config: the resolved config.
-        path: its file.
-        checkpoint: weights of the model.
-        settings: what will be run.
+        bench: model and test set.
+        setting: what to do.
+        advance: called after each batch.
+
+    Returns:
+        figures by plain names, frame scores (T,) and frame labels (T,).
     """
+    import numpy as np
+    import torch
 
-    def __init__(self, config: Any, path: str, checkpoint: str, settings: Sequence[Setting] = SETTINGS):
-        from mmengine.device import get_device
-        from mmengine.registry import MODELS, init_default_scope
-        from mmengine.runner import load_checkpoint
-
-        from lavida_mm.engine import check_checkpoint
-
-        init_default_scope(config.get('default_scope', 'lavida_mm'))
-        self.config, self.path = config, path
-        with config_errors(path):
-            self.model = MODELS.build(config.model)
-        check_checkpoint(self.model, checkpoint)
-        load_checkpoint(self.model, checkpoint, map_location='cpu')
-        self.model.to(get_device()).eval()
-        self.loaders = {prompt: self._build_loader(*prompt) for prompt in dict.fromkeys(s.prompt for s in settings)}
-
-    def run(self, setting: Setting, advance: Callable[[], Any]) -> tuple[dict[str, float], Any, Any]:
-        """Score the test set.
-
-        Args:
-            setting: what to do.
-            advance: called after each batch.
-
-        Returns:
-            figures by plain names, frame scores (T,) and frame labels (T,).
-        """
-        import numpy as np
-        import torch
-
-        from lavida_mm.evaluation.vad_metric import VADMetric
-        from lavida_mm.registry import METRICS
-
-        loader = self.loaders[setting.prompt]
-        with config_errors(self.path):
-            metric = METRICS.build(self.config.test_evaluator)
-        if not isinstance(metric, VADMetric):
-            raise UsageError(f'{self.path}: test_evaluator must be a VADMetric, got {type(metric).__name__}')
-        metric.dataset_meta = loader.dataset.metainfo
-        with torch.no_grad(), silence(self.model, setting.silenced), keep(self.model, setting.keep_ratio):
-            for batch in loader:
-                metric.process(batch, self.model.test_step(batch))
-                advance()
-        figures = {name.split('/')[-1]: value for name, value in metric.evaluate(len(loader)).items()}
-        videos = metric.evaluation.videos
-        scores = np.concatenate([video.scores for video in videos])
-        labels = np.concatenate([video.labels for video in videos])
-        return figures, scores, labels
-
-    def _build_loader(self, words: str | tuple[str, ...], template: int) -> Any:
-        from mmengine.runner import Runner
-
-        loader = self.config.test_dataloader.copy()
-        shown = words if isinstance(words, str) else list(words)
-        loader.dataset = {**loader.dataset, 'prompt_words': shown, 'template': template}
-        if loader.get('num_workers', 0) > 0:
-            loader['persistent_workers'] = False  # three sets of workers would stay alive otherwise
-        with config_errors(self.path):
-            return Runner.build_dataloader(loader)
+    loader = bench.loaders[setting.prompt]
+    metric = bench.build_metric(loader)
+    with torch.no_grad(), silence(bench.model, setting.silenced), keep(bench.model, setting.keep_ratio):
+        for batch in loader:
+            metric.process(batch, bench.model.test_step(batch))
+            advance()
+    figures = find_figures(metric, loader)
+    videos = metric.evaluation.videos
+    scores = np.concatenate([video.scores for video in videos])
+    labels = np.concatenate([video.labels for video in videos])
+    return figures, scores, labels
 
 
 def select_settings(model: Any) -> list[Setting]:
-    """The settings that the model allows: without a compressor there is no keep ratio to change."""
-    compresses = getattr(getattr(model, 'compressor', None), 'keep_ratio', None) is not None
+    """The settings that the model allows: where all tokens are kept there is no keep ratio to change."""
+    from lavida_mm.models.compressors import NoCompressor
+
+    compressor = getattr(model, 'compressor', None)
+    compresses = compressor is not None and not isinstance(compressor, NoCompressor)
     return [setting for setting in SETTINGS if setting.keep_ratio is None or compresses]
 
 
 def main() -> None:
     args = parse_args()
 
-    from mmengine.logging import MMLogger
     from tqdm import tqdm
 
-    from lavida_mm.engine.launch import load_config
     from lavida_mm.utils.atomic import atomic_path, write_json
 
-    MMLogger.get_instance('ablation', log_level='WARNING')  # a line per run would tear the progress bar
-    config = load_config(args.config, args.cfg_options)
-    if args.benchmark_root is not None:
-        config.test_dataloader.dataset.benchmark.root = args.benchmark_root
-    bench = Bench(config, args.config, args.checkpoint)
+    bench = Bench(read_config(args), args.config, [setting.prompt for setting in SETTINGS])
+    bench.load(args.checkpoint)
     settings = select_settings(bench.model)
     runs = {}
     total = sum(len(bench.loaders[setting.prompt]) for setting in settings)
     with tqdm(total=total, unit='batch', mininterval=1.0) as bar:
         for setting in settings:
             bar.set_description(setting.name)
-            runs[setting] = bench.run(setting, bar.update)
+            runs[setting] = run(bench, setting, bar.update)
     rows = [{'setting': setting.name, **figures} for setting, (figures, _, _) in runs.items()]
     _, scores, labels = runs[settings[0]]
-    absent_scores = next(run[1] for setting, run in runs.items() if setting.words == 'absent')
+    absent_scores = next(found[1] for setting, found in runs.items() if setting.words == 'absent')
     threshold = find_threshold(scores, labels)
     summary = {
         'threshold': threshold,

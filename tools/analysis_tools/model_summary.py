@@ -1,6 +1,7 @@
 """Print the size of a config's model: parameters, trained ones, and visual tokens before and after compression.
 
     python tools/analysis_tools/model_summary.py configs/lavida_7b.py
+    python tools/analysis_tools/model_summary.py configs/lavida_7b.py --cfg-options model.mllm.train_embeddings=all
     python tools/analysis_tools/model_summary.py configs/lavida_tiny.py --size 96 96 --json
 
 The model is built on the meta device: no weights are needed, and the 7B model takes a second.
@@ -8,8 +9,9 @@ The model is built on the meta device: no weights are needed, and the 7B model t
 
 import argparse
 import json
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,13 @@ from lavida_mm.utils.errors import UsageError, config_errors, run_tool
 
 Parts = dict[str, list[Any]]  # name of a part -> its parameters
 
+OPTIMIZER_BYTES = 12  # per trained parameter, in float32: AdamW's two moments, 8, and the gradient, 4
+
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
+    from mmengine.config import DictAction
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('--frames', type=int, help="frames of the clip (the config's window)")
@@ -29,6 +35,9 @@ def parse_args() -> argparse.Namespace:
         '--size', type=int, nargs=2, default=(720, 1280), metavar=('H', 'W'), help='of the frames (720 1280)'
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of tables')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='values over those of the config: a.b=1 c=[1,2]'
+    )
     return parser.parse_args()
 
 
@@ -43,20 +52,22 @@ def build_on_meta(config: Any) -> Any:
 
 
 def mllm_parts(mllm: Any) -> Parts:
-    """The parameters of a multimodal LLM by what they are for."""
-    tower = {id(parameter) for parameter in mllm.vision_tower.parameters()}
+    """The parameters of a multimodal LLM by what they are for; what connects tower and language to the tower's."""
+    language = {id(parameter) for parameter in mllm.language_model.parameters()}
     ends = (mllm.model.get_input_embeddings(), mllm.model.get_output_embeddings())
     embeddings = {id(parameter) for module in ends for parameter in module.parameters()}
-    parts: Parts = {'vision tower': [], 'language model': [], 'adapters': [], 'embeddings and head': []}
+    rows = set() if mllm.seg_rows is None else {id(parameter) for parameter in mllm.seg_rows.parameters()}
+    names = ('vision tower', 'language model', 'adapters', 'embeddings and head', 'rows of <SEG>')
+    parts: Parts = {name: [] for name in names}
     for name, parameter in mllm.named_parameters():
         if 'lora_' in name:
             parts['adapters'].append(parameter)
-        elif id(parameter) in tower:
-            parts['vision tower'].append(parameter)
+        elif id(parameter) in rows:
+            parts['rows of <SEG>'].append(parameter)
         elif id(parameter) in embeddings:
             parts['embeddings and head'].append(parameter)
         else:
-            parts['language model'].append(parameter)
+            parts['language model' if id(parameter) in language else 'vision tower'].append(parameter)
     return parts
 
 
@@ -83,21 +94,33 @@ def collect_parts(model: Any) -> Parts:
 
 
 def count(parameters: Iterable[Any]) -> dict[str, Any]:
-    """Number of parameters, of trained ones, and their share."""
+    """Number of parameters, of trained ones, their share, and the bytes that training them takes."""
     parameters = list(parameters)
     total = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    return {'parameters': total, 'trainable': trained, 'trainable_share': trained / total if total else 0.0}
+    return {
+        'parameters': total,
+        'trainable': trained,
+        'trainable_share': trained / total if total else 0.0,
+        'optimizer_bytes': OPTIMIZER_BYTES * trained,
+    }
+
+
+def most_tokens(mllm: Any, num_frames: int, training: bool) -> int:
+    """Visual tokens of a clip whose frames fill the pixel budget; a family with frames of one size has no other."""
+    shown = min(num_frames, mllm.llm_sample_frames or num_frames)
+    budget = mllm.pixel_budget(num_frames > 1, training)
+    if mllm.family.patch_grid is None:
+        return mllm.family.count_tokens(shown, 1, 1, budget)
+    return math.ceil(shown / mllm.family.patch_grid.temporal) * budget[1]
 
 
 def count_tokens(model: Any, num_frames: int, size: tuple[int, int]) -> dict[str, dict[str, int]]:
     """Visual tokens of a clip before and after compression, for this size and at most, in training and at test."""
     mllm, compressor = model.mllm, model.compressor
-    shown = min(num_frames, mllm.llm_sample_frames or num_frames)
-    grids = -(-shown // mllm.patch_grid.temporal)
     tokens = {}
     for phase, training in (('training', True), ('test', False)):
-        most = grids * mllm.pixel_budget(num_frames > 1, training)[1]
+        most = most_tokens(mllm, num_frames, training)
         before = mllm.count_visual_tokens(num_frames, *size, training=training)
         kept = [compressor.count_kept(number) if compressor is not None else number for number in (before, most)]
         tokens[phase] = {'before': before, 'after': kept[0], 'most_before': most, 'most_after': kept[1]}
@@ -118,7 +141,7 @@ def summarise(config: Any, num_frames: int | None, size: tuple[int, int]) -> dic
     return summary
 
 
-def format_table(rows: list[tuple[str, ...]]) -> str:
+def format_table(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows as aligned columns, the first to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -133,20 +156,29 @@ def format_billions(billions: float) -> str:
     return f'{billions:.2f} B' if billions >= 0.1 else f'{1000 * billions:.2f} M'
 
 
+def format_bytes(number: int) -> str:
+    """Bytes in GiB, or in MiB where there are few."""
+    return f'{number / 2**30:.2f} GiB' if number >= 2**30 else f'{number / 2**20:.2f} MiB'
+
+
 def describe(summary: dict[str, Any]) -> str:
     """The summary as tables."""
-    rows = [('part', 'parameters', 'trainable', 'share')]
+    rows = [('part', 'parameters', 'trainable', 'share', 'optimizer')]
     for name, figures in [*summary['parts'].items(), ('total', summary['total'])]:
         label = f'  {name.split(".")[1]}' if '.' in name else name
         share = f'{figures["trainable_share"]:.2%}'
-        rows.append((label, f'{figures["parameters"]:,}', f'{figures["trainable"]:,}', share))
-    text = format_table(rows)
+        memory = format_bytes(figures['optimizer_bytes'])
+        rows.append((label, f'{figures["parameters"]:,}', f'{figures["trainable"]:,}', share, memory))
+    origin = (
+        f"optimizer: AdamW's two moments and the gradient in float32, {OPTIMIZER_BYTES} bytes per trained parameter"
+    )
+    text = f'{format_table(rows)}\n\n{origin}'
     if 'visual_tokens' in summary:
         clip = summary['clip']
         rows = [('visual tokens', 'before', 'after', 'at most', 'at most after')]
         for phase, tokens in summary['visual_tokens'].items():
             rows.append((phase, *(f'{number:,}' for number in tokens.values())))
-        text += f'\n\nMLLM: {format_billions(summary["mllm_billions"])} parameters\n'
+        text += f'\nMLLM: {format_billions(summary["mllm_billions"])} parameters\n'
         text += f'clip of {clip["frames"]} frames, {clip["height"]} x {clip["width"]} pixels\n\n{format_table(rows)}'
     return text
 
@@ -160,7 +192,7 @@ def main() -> None:
         raise UsageError(f'--size must be at least 1 x 1, got {args.size[0]} x {args.size[1]}')
     from lavida_mm.engine.launch import load_config
 
-    config = load_config(args.config)
+    config = load_config(args.config, args.cfg_options)
     with config_errors(args.config):
         summary = summarise(config, args.frames, tuple(args.size))
     sys.stdout.write((json.dumps(summary, indent=2) if args.json else describe(summary)) + '\n')

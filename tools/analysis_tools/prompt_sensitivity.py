@@ -15,7 +15,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from ablation import COLUMNS, Bench, Setting
+from ablation import Setting, run
+from bench import COLUMNS, Bench, add_options, own_prompt, read_config
 
 from lavida_mm.utils.errors import UsageError, run_tool
 
@@ -25,22 +26,16 @@ OTHERS = ('ucf_crime', 'shanghaitech')  # the first one that is not the benchmar
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    from mmengine.config import DictAction
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file; its prompt_words are the oracle words')
     parser.add_argument('checkpoint', help='checkpoint file, .safetensors or .pth')
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/prompt_sensitivity'), help='folder to write to')
     parser.add_argument('--generic', nargs='+', default=[GENERIC], metavar='WORDS', help=f'generic words ({GENERIC!r})')
     parser.add_argument(
         '--other', nargs='*', metavar='BENCHMARK', help='benchmarks whose words are tried (ucf_crime, or shanghaitech)'
     )
     parser.add_argument('--words', nargs='+', default=[], metavar='WORDS', help='further words to try: "smoke, fire"')
     parser.add_argument('--templates', type=int, nargs='*', metavar='N', help='templates to try (all)')
-    parser.add_argument('--benchmark-root', help="folder of the benchmark, if not the config's")
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='values over those of the config: a.b=1 c=[1,2]'
-    )
+    add_options(parser, 'work_dirs/prompt_sensitivity')
     return parser.parse_args(argv)
 
 
@@ -127,43 +122,39 @@ def make_markdown(groups: dict[str, list[dict[str, Any]]], spreads: dict[str, di
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
 
-    from mmengine.logging import MMLogger
     from tqdm import tqdm
 
-    from lavida_mm.engine.launch import load_config
     from lavida_mm.models.mllm.prompts import NUM_TEMPLATES
     from lavida_mm.utils.atomic import atomic_path, write_json
 
-    MMLogger.get_instance('prompt_sensitivity', log_level='WARNING')  # a line per run would tear the progress bar
-    config = load_config(args.config, args.cfg_options)
+    config = read_config(args)
     try:
-        dataset = config.test_dataloader.dataset
-        kind = str(dataset.benchmark.type)
+        kind = str(config.test_dataloader.dataset.benchmark.type)
     except AttributeError as error:
         raise UsageError(f'{args.config}: test_dataloader.dataset.benchmark must be set') from error
-    if args.benchmark_root is not None:
-        dataset.benchmark.root = args.benchmark_root
     templates = range(NUM_TEMPLATES) if args.templates is None else args.templates
     for number in templates:
         if not 0 <= number < NUM_TEMPLATES:
             raise UsageError(f'--templates must be in 0..{NUM_TEMPLATES - 1}, got {number}')
+    oracle, template = own_prompt(config)
     groups = make_settings(
-        dataset.get('prompt_words', 'own'),
+        oracle,
         generic=args.generic,
         others=choose_others(kind) if args.other is None else args.other,
         words=args.words,
         templates=templates,
-        template=dataset.get('template', 0),
+        template=template,
     )
     settings = [setting for group in groups.values() for setting in group]
-    bench = Bench(config, args.config, args.checkpoint, settings)
+    bench = Bench(config, args.config, [setting.prompt for setting in settings])
+    bench.load(args.checkpoint)
     found: dict[tuple, dict[str, float]] = {}
     total = sum(len(loader) for loader in bench.loaders.values())
     with tqdm(total=total, unit='batch', mininterval=1.0) as bar:
         for setting in settings:  # the oracle words and the config's template stand in both groups and are run once
             if setting.prompt not in found:
                 bar.set_description(setting.name)
-                found[setting.prompt] = bench.run(setting, bar.update)[0]
+                found[setting.prompt] = run(bench, setting, bar.update)[0]
     rows = {
         name: [{'setting': s.name, 'words': s.words, 'template': s.template, **found[s.prompt]} for s in group]
         for name, group in groups.items()

@@ -2,17 +2,23 @@
 
 import argparse
 import logging
-import os
 import sys
-import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from lavida_mm.utils.errors import DataError, run_tool
 
-FAMILY_FOLDERS = {'qwen2_vl': 'mllm', 'qwen2_5_vl': 'mllm_qwen2_5'}
+FAMILY_FOLDERS = {
+    'qwen2_vl': 'mllm',
+    'qwen2_5_vl': 'mllm_qwen2_5',
+    'qwen3_vl': 'mllm_qwen3',
+    'internvl': 'mllm_internvl',
+    'llava_onevision': 'mllm_llava_onevision',
+    'smolvlm': 'mllm_smolvlm',
+}
 CLIP_FOLDER = 'clip_text'
 
 logger = logging.getLogger('make_tiny_models')
@@ -35,17 +41,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def write_folder(folder: Path, save: Callable[[Path], None]) -> None:
-    """Fill a folder beside its place and move it there, so that it is whole or absent."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.writing-', dir=folder.parent) as name:
-        made = Path(name) / folder.name
-        save(made)
-        for path in made.rglob('*'):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        old = Path(name) / 'old'
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(made, folder)
+    """Fill a folder, so that it is whole or absent, and say how large it is."""
+    from lavida_mm.utils.atomic import atomic_folder
+
+    with atomic_folder(folder) as temporary:
+        save(temporary)
     size = sum(path.stat().st_size for path in folder.rglob('*') if path.is_file())
     logger.info('%s: %.2f MB', folder, size / 1e6)
 
@@ -61,10 +61,10 @@ def main() -> None:
     if taken and not args.overwrite:
         raise DataError(f'--out: {", ".join(taken)} exists already; --overwrite replaces it')
     for folder, family in folders.items():
-        write_folder(folder, lambda path, kind=family: save_tiny_mllm(path, family=kind, seed=args.seed))
+        write_folder(folder, partial(save_tiny_mllm, family=family, seed=args.seed))
     clip = args.out / CLIP_FOLDER
     if args.overwrite or not clip.exists():  # serves every family
-        write_folder(clip, lambda path: save_tiny_clip_text(path, seed=args.seed))
+        write_folder(clip, partial(save_tiny_clip_text, seed=args.seed))
 
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ model = dict(
         lora=dict(r=8, alpha=16, dropout=0.05, targets=('q_proj', 'v_proj')),
         freeze_vision=False,  # nothing pretrained it, so nothing is lost by training it
         freeze_language=False,
-        train_embeddings=True,
+        train_embeddings='all',
         frame_pixels=(16, 16),  # in merged patches of 24 x 24 pixels: a frame of 96 x 96
     ),
     compressor=dict(type='ReverseAttnCompressor', keep_ratio=0.5, num_neighbors=8),

@@ -1,5 +1,6 @@
 """The multimodal LLM: frames and a prompt in, the state at ``<SEG>`` out."""
 
+from lavida_mm.models.mllm.families import MLLMFamily, VisualInput, VisualTokens
 from lavida_mm.models.mllm.mllm_backbone import MLLMBackbone, MLLMOutput
 from lavida_mm.models.mllm.prompts import ANSWER_TEMPLATES, NUM_TEMPLATES, QUESTION_TEMPLATES, SEG_TOKEN
 from lavida_mm.models.mllm.visual_tokens import PatchGrid, count_visual_tokens
@@ -10,7 +11,10 @@ __all__ = [
     'QUESTION_TEMPLATES',
     'SEG_TOKEN',
     'MLLMBackbone',
+    'MLLMFamily',
     'MLLMOutput',
     'PatchGrid',
+    'VisualInput',
+    'VisualTokens',
     'count_visual_tokens',
 ]

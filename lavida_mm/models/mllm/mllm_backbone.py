@@ -1,34 +1,28 @@
 """The multimodal LLM that reads frames and a prompt (docs/method.md, section 2)."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from lavida_mm.models.mllm.families import family_of
-from lavida_mm.models.mllm.released_architectures import released_config
+from lavida_mm.models.compressors import StaticTokenFilter, TokenCompressor
+from lavida_mm.models.mllm.adapters import DEFAULT_LORA, SegRows, add_lora, check_lora
+from lavida_mm.models.mllm.families import VisualInput, VisualTokens
+from lavida_mm.models.mllm.loading import build_shapes, check_loading, fingerprint, load_model, load_processor
 from lavida_mm.models.mllm.sequences import IGNORE, PromptWriter, TokenSequence, keep_visual_tokens, pad_batch
-from lavida_mm.models.mllm.visual_tokens import (
-    check_pixel_budget,
-    count_visual_tokens,
-    fit_frame_size,
-    normalize_frames,
-    patchify,
-)
-from lavida_mm.models.pretrained import builds_on_meta, find_pretrained, is_local
+from lavida_mm.models.mllm.visual_tokens import check_pixel_budget
+from lavida_mm.models.pretrained import builds_on_meta, find_pretrained
 from lavida_mm.registry import MODELS
 from lavida_mm.utils.errors import DataError
 
 __all__ = ['MLLMBackbone', 'MLLMOutput']
 
-DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
-LORA_KEYS = {'r', 'alpha', 'dropout', 'targets'}
-DEFAULT_LORA = {'r': 8, 'alpha': 16, 'dropout': 0.05, 'targets': ('q_proj', 'v_proj')}
+TRAINED_EMBEDDINGS = ('seg', 'all', 'none')
 
 
 @dataclass
@@ -38,7 +32,7 @@ class MLLMOutput:
     Attributes:
         seg_states: last hidden state at ``<SEG>``, (B, D).
         loss: cross entropy of the answers' tokens, ().
-        num_tokens_before: visual tokens of each sample before compression.
+        num_tokens_before: visual tokens of each sample before any is dropped or merged.
         num_tokens_after: and after it.
     """
 
@@ -48,83 +42,36 @@ class MLLMOutput:
     num_tokens_after: list[int]
 
 
-def answer_loss(hidden: Tensor, labels: Tensor, head: nn.Linear) -> Tensor:
-    """Mean cross entropy of the next token, over the tokens that carry a label.
-
-    The head runs only where there is a label: a vocabulary of 152,064 rows at every visual token costs more than
-    a layer of the language model.
-
-    Args:
-        hidden: last hidden states, (B, L, D).
-        labels: ids, IGNORE where nothing is to be learnt, (B, L).
-        head: D to the vocabulary.
-    """
-    targets = labels[:, 1:]  # (B, L - 1)
-    wanted = targets != IGNORE
-    logits = head(hidden[:, :-1][wanted].to(head.weight.dtype))  # (answer tokens, vocabulary)
-    return F.cross_entropy(logits.float(), targets[wanted])
-
-
-def add_lora(model: nn.Module, prefix: str, *, r: int, alpha: int, dropout: float, targets: Sequence[str]) -> None:
-    """Put LoRA adapters beside the named projections of the language model's layers, and of no other part.
-
-    Args:
-        model: the model with its head; it is changed in place, and every other parameter is frozen.
-        prefix: dotted name of the language model in it.
-        r: rank.
-        alpha: scale, divided by the rank.
-        dropout: on the adapters' input.
-        targets: names of the projections.
-    """
-    from peft import LoraConfig, inject_adapter_in_model
-
-    names = '|'.join(re.escape(name) for name in targets)
-    pattern = rf'{re.escape(prefix)}\.layers\.\d+\..*\.({names})'
-    config = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=pattern)
-    inject_adapter_in_model(config, model)
-
-
-def check_lora(lora: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The settings of LoRA with their defaults filled in, or a ValueError that names what is wrong."""
-    if lora is None:
-        return None
-    unknown = set(lora) - LORA_KEYS
-    if unknown:
-        raise ValueError(f'lora: unknown keys {sorted(unknown)}, known: {sorted(LORA_KEYS)}')
-    settings = {**DEFAULT_LORA, **lora}
-    if not isinstance(settings['r'], int) or settings['r'] < 1:
-        raise ValueError(f'lora.r must be an integer >= 1, got {settings["r"]!r}')
-    if not 0 <= settings['dropout'] < 1:
-        raise ValueError(f'lora.dropout must be in [0, 1), got {settings["dropout"]!r}')
-    if isinstance(settings['targets'], str) or not settings['targets']:
-        raise ValueError(f'lora.targets must be a list of projection names, got {settings["targets"]!r}')
-    return settings
-
-
 @MODELS.register_module()
 class MLLMBackbone(BaseModule):
     """A multimodal LLM of transformers; ``pretrained`` is all one edits to swap it.
 
-    Under ``torch.device('meta')`` the architecture is built without weights and without a tokenizer.
+    Under ``torch.device('meta')`` the architecture is built without weights and without a tokenizer. Its state dict
+    holds what is trained and a fingerprint of the model behind ``pretrained``, which brings the rest.
 
     Args:
-        pretrained: local folder or name on the Hugging Face hub.
+        pretrained: local folder or name on the Hugging Face hub, of a family in ``MLLM_FAMILIES``.
         lora: rank ``r``, ``alpha``, ``dropout`` and ``targets`` of the adapters in the language model; None: none.
-        freeze_vision: the vision tower is not trained.
+        freeze_vision: the vision tower and what connects it to the language model are not trained.
         freeze_language: the language model's own weights are not trained; LoRA and the embeddings may still be.
-        train_embeddings: token embeddings and language-model head are trained in full; they hold ``<SEG>``.
+        train_embeddings: of the token embeddings and the head, 'seg' trains the rows of ``<SEG>``, 'all' the
+            matrices, as the authors do, 'none' nothing.
         frame_pixels: least and most size of a frame in training, in units of one token's square of pixels (28 x 28
-            in Qwen2-VL).
+            in Qwen2-VL). Families that bring every frame to one size do without.
         test_frame_pixels: the same at test; None: as in training.
         image_pixels: the same for single images, in training and at test; None: as for frames.
         llm_sample_frames: how many of a clip's frames are shown, evenly spaced; None: all.
         attn_implementation: of transformers: 'sdpa', 'eager' or 'flash_attention_2'.
         dtype: of the loaded weights, 'auto' as they are stored. Trained parameters are kept in float32.
+        quantize: '4bit' loads the language model's projections in 4 bits (QLoRA, Dettmers et al. 2023); None: not.
+        gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
 
     Attributes:
         hidden_size: D of the state at ``<SEG>``.
-        patch_grid: how the vision tower cuts a clip.
+        family: what is special about this model's family.
     """
+
+    base_fingerprint: Tensor
 
     def __init__(
         self,
@@ -133,20 +80,26 @@ class MLLMBackbone(BaseModule):
         lora: Mapping[str, Any] | None = DEFAULT_LORA,
         freeze_vision: bool = True,
         freeze_language: bool = True,
-        train_embeddings: bool = True,
+        train_embeddings: str = 'seg',
         frame_pixels: tuple[int, int] = (256, 512),
         test_frame_pixels: tuple[int, int] | None = None,
         image_pixels: tuple[int, int] | None = None,
         llm_sample_frames: int | None = None,
         attn_implementation: str = 'sdpa',
         dtype: str = 'auto',
+        quantize: str | None = None,
+        gradient_checkpointing: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if dtype not in DTYPES:
-            raise ValueError(f'dtype must be one of {", ".join(DTYPES)}, got {dtype!r}')
         if llm_sample_frames is not None and llm_sample_frames < 1:
             raise ValueError(f'llm_sample_frames must be at least 1, got {llm_sample_frames}')
+        if train_embeddings not in TRAINED_EMBEDDINGS:
+            raise ValueError(
+                f'train_embeddings must be one of {", ".join(TRAINED_EMBEDDINGS)}, got {train_embeddings!r}'
+            )
+        if quantize is not None and not freeze_language:
+            raise ValueError(f'quantize={quantize!r} needs freeze_language=True: weights in 4 bits cannot be trained')
         lora = check_lora(lora)
         self.pretrained = pretrained
         self.frame_pixels = check_pixel_budget('frame_pixels', frame_pixels)
@@ -154,58 +107,58 @@ class MLLMBackbone(BaseModule):
         self.image_pixels = check_pixel_budget('image_pixels', image_pixels) if image_pixels else None
         self.llm_sample_frames = llm_sample_frames
         self.freeze_vision = freeze_vision
+        # flash-attention takes a mask of ones for none, and gaps in the positions for the seams of packed samples.
+        self.least_padding = 1 if attn_implementation == 'flash_attention_2' else 0
+        self.writer: PromptWriter | None = None
         self.model: Any
-        self.writer: PromptWriter | None
         if builds_on_meta():
-            self.model, self.writer = self._build_shapes(attn_implementation), None
+            self.model, self.family = build_shapes(pretrained, attn_implementation)
+            base = torch.empty(32, dtype=torch.uint8)
         else:
-            self.model, self.writer = self._load(attn_implementation, dtype)
+            check_loading(dtype, attn_implementation, quantize)
+            folder = find_pretrained(pretrained, owner='MLLMBackbone', needed=('config.json', 'tokenizer_config.json'))
+            self.model, self.family = load_model(
+                folder, pretrained, dtype=dtype, attn_implementation=attn_implementation, quantize=quantize
+            )
+            self.writer = PromptWriter(load_processor(folder))
+            make_room(self.model, self.writer.seg_id)
+            base = fingerprint(folder)
+            self._log_unused_budgets()
+        self.register_buffer('base_fingerprint', base)
         self.model.is_init = True  # keeps mmengine from drawing the loaded weights anew
-        self.hidden_size = self.model.config.text_config.hidden_size
-        self.patch_grid = self.family.patch_grid(self.model.config)
+        self.hidden_size = self.model.config.get_text_config().hidden_size
+        self.model.requires_grad_(False)
         if lora:
             add_lora(self.model, self.family.language_model, **lora)
-        self._set_trained(freeze_vision, freeze_language, train_embeddings)
+        self.seg_rows = None
+        if train_embeddings == 'seg':
+            seg_id = self.writer.seg_id if self.writer else -1
+            self.seg_rows = SegRows(self.model.get_input_embeddings(), self.model.get_output_embeddings(), seg_id)
+        self._set_trained(freeze_vision, freeze_language, train_embeddings == 'all')
+        if gradient_checkpointing:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=dict(use_reentrant=False))
+        self.register_state_dict_post_hook(drop_frozen)
+        self.register_load_state_dict_pre_hook(check_base)
+        self.register_load_state_dict_post_hook(expect_trained)
         self.train(self.training)
 
-    def _build_shapes(self, attn_implementation: str) -> Any:
-        from transformers import AutoConfig, AutoModelForImageTextToText
-
-        if is_local(self.pretrained):
-            config = AutoConfig.from_pretrained(find_pretrained(self.pretrained, owner='MLLMBackbone'))
-        else:
-            config = released_config(self.pretrained)
-        self.family = family_of(config.model_type, self.pretrained)
-        return AutoModelForImageTextToText.from_config(config, attn_implementation=attn_implementation)
-
-    def _load(self, attn_implementation: str, dtype: str) -> tuple[Any, PromptWriter]:
-        from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
-
-        needed = ('config.json', 'tokenizer_config.json')
-        folder = find_pretrained(self.pretrained, owner='MLLMBackbone', needed=needed)
-        self.family = family_of(AutoConfig.from_pretrained(folder).model_type, self.pretrained)
-        processor = AutoProcessor.from_pretrained(folder)
-        model = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=dtype, attn_implementation=attn_implementation
-        )
-        writer = PromptWriter(processor)
-        if writer.seg_id >= model.get_input_embeddings().num_embeddings:  # released matrices have spare rows
-            model.resize_token_embeddings(writer.seg_id + 1, mean_resizing=False)
-        colours = processor.video_processor
-        self.register_buffer('pixel_mean', torch.tensor(colours.image_mean), persistent=False)
-        self.register_buffer('pixel_std', torch.tensor(colours.image_std), persistent=False)
-        return model, writer
+    def _log_unused_budgets(self) -> None:
+        reason = self.family.describe_frames()
+        if reason is not None:
+            print_log(f'MLLMBackbone: frame_pixels have no effect on {self.pretrained}: {reason}', logger='current')
 
     def _set_trained(self, freeze_vision: bool, freeze_language: bool, train_embeddings: bool) -> None:
         """Say which parameters are trained, and keep those in float32."""
-        adapters = [parameter for name, parameter in self.model.named_parameters() if 'lora_' in name]
-        self.vision_tower.requires_grad_(not freeze_vision)
-        self.language_model.requires_grad_(not freeze_language)
-        self.model.get_input_embeddings().requires_grad_(train_embeddings)
-        self.model.get_output_embeddings().requires_grad_(train_embeddings)
-        for parameter in adapters:
-            parameter.requires_grad_(True)
-        for parameter in self.model.parameters():
+        ends = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
+        embeddings = {id(parameter) for module in ends for parameter in module.parameters()}
+        language = {id(parameter) for parameter in self.language_model.parameters()}
+        for name, parameter in self.model.named_parameters():
+            if 'lora_' in name:
+                parameter.requires_grad_(True)
+            elif id(parameter) in embeddings:
+                parameter.requires_grad_(train_embeddings)
+            elif parameter.is_floating_point():  # those in 4 bits are not
+                parameter.requires_grad_(not (freeze_language if id(parameter) in language else freeze_vision))
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
 
@@ -215,15 +168,16 @@ class MLLMBackbone(BaseModule):
         return self.model.get_submodule(self.family.language_model)
 
     @property
-    def vision_tower(self) -> nn.Module:
-        """The vision tower with its merger."""
-        return self.model.get_submodule(self.family.vision_tower)
+    def vision_parts(self) -> list[nn.Module]:
+        """The vision tower and what connects it to the language model."""
+        return self.family.tower_parts(self.model)
 
     def train(self, mode: bool = True) -> 'MLLMBackbone':
         """Set the mode; a frozen vision tower stays in eval mode."""
         super().train(mode)
         if self.freeze_vision:
-            self.vision_tower.eval()
+            for part in self.vision_parts:
+                part.eval()
         return self
 
     def pixel_budget(self, is_video: bool, training: bool) -> tuple[int, int]:
@@ -235,15 +189,21 @@ class MLLMBackbone(BaseModule):
     def count_visual_tokens(self, num_frames: int, height: int, width: int, *, training: bool) -> int:
         """How many visual tokens a clip of this size has before compression."""
         shown = min(num_frames, self.llm_sample_frames or num_frames)
-        budget = self.pixel_budget(num_frames > 1, training)
-        return count_visual_tokens(shown, height, width, budget, self.patch_grid)
+        return self.family.count_tokens(shown, height, width, self.pixel_budget(num_frames > 1, training))
+
+    def choose_frames(self, frames: Tensor) -> Tensor:
+        """Those of a clip's T frames, or of what belongs to them, that are shown: evenly spaced, first to last."""
+        if self.llm_sample_frames is None or len(frames) <= self.llm_sample_frames:
+            return frames
+        return frames[torch.linspace(0, len(frames) - 1, self.llm_sample_frames).round().long()]
 
     def forward(
         self,
         clips: Sequence[Tensor],
         categories: Sequence[Sequence[str]],
         templates: Sequence[int],
-        compressor: nn.Module | None = None,
+        compressor: TokenCompressor | None = None,
+        token_filter: StaticTokenFilter | None = None,
     ) -> MLLMOutput:
         """Read B samples.
 
@@ -251,95 +211,163 @@ class MLLMBackbone(BaseModule):
             clips: frames of each sample, RGB uint8 (T, 3, H, W); T = 1 is shown as an image, T > 1 as a video.
             categories: the words of each sample's prompt.
             templates: number of each sample's prompt template, 0 at test.
-            compressor: takes visual tokens (L, C) to merged ones (R, C) and their places (R,); None keeps all.
+            compressor: says how visual tokens (L, C) become (R, C); None keeps all.
+            token_filter: says which visual tokens are computed at all; None: all.
 
         Raises:
             DataError: no words, or a prompt that exceeds the model's context.
+            ValueError: a filter for a vision tower that cannot leave patches out.
         """
         if self.writer is None:
             raise RuntimeError('MLLMBackbone was built on the meta device: it has shapes but no weights')
-        is_video = [len(clip) > 1 for clip in clips]
-        patches, grids = self._cut(clips, is_video)
-        visual = self._look(patches, grids)  # B x (L_i, C)
+        samples = [self._prepare(clip) for clip in clips]
+        kept = self._filter(samples, token_filter)  # B x (L'_i,), or None
+        visual = self._look(samples, kept)
         sequences = [
-            self._write(words, template, tokens, moving)
-            for words, template, tokens, moving in zip(categories, templates, visual, is_video, strict=True)
+            self._write(words, int(template), sample)
+            for words, template, sample in zip(categories, templates, samples, strict=True)
         ]
-        positions = self._locate(sequences, grids, is_video)  # B x (3, L_i)
-        before = [len(tokens) for tokens in visual]
+        positions = self._locate(sequences, samples)  # B x (P, L_i)
         if compressor is not None:
-            merged = [compressor(tokens) for tokens in visual]  # B x ((R_i, C), (R_i,))
-            visual = [tokens for tokens, _ in merged]
-            kept = [
-                keep_visual_tokens(sequence, place, indices)
-                for sequence, place, (_, indices) in zip(sequences, positions, merged, strict=True)
+            merges = compressor([row.tokens for row in visual])
+            visual = [
+                VisualTokens(merge.apply(row.tokens), tuple(merge.apply(layer) for layer in row.deepstack))
+                for merge, row in zip(merges, visual, strict=True)
             ]
-            sequences, positions = [row for row, _ in kept], [place for _, place in kept]
-        hidden = self._read(sequences, visual, positions)  # (B, L, D)
-        ids = pad_batch([sequence.ids for sequence in sequences], IGNORE)  # (B, L)
-        labels = pad_batch([sequence.labels for sequence in sequences], IGNORE)
-        seg_states = hidden[ids == self.writer.seg_id]  # (B, D)
-        loss = answer_loss(hidden, labels, self.model.get_output_embeddings())
-        return MLLMOutput(seg_states, loss, before, [len(tokens) for tokens in visual])
+            kept = [merge.indices if kept is None else kept[row][merge.indices] for row, merge in enumerate(merges)]
+        if kept is not None:
+            for row, indices in enumerate(kept):
+                sequences[row], positions[row] = keep_visual_tokens(sequences[row], positions[row], indices)
+        hidden, ids, labels = self._read(sequences, visual, positions)  # (B, L, D), (B, L), (B, L)
+        return MLLMOutput(
+            seg_states=hidden[ids == self.writer.seg_id],  # (B, D)
+            loss=self._answer_loss(hidden, labels),
+            num_tokens_before=[sample.num_tokens for sample in samples],
+            num_tokens_after=[len(row.tokens) for row in visual],
+        )
 
-    def _cut(self, clips: Sequence[Tensor], is_video: list[bool]) -> tuple[Tensor, list[tuple[int, int, int]]]:
-        """Patches of all samples one after the other, and their numbers in time, height and width."""
-        parts, grids = [], []
-        for clip, moving in zip(clips, is_video, strict=True):
-            frames = self._sample_frames(clip)
-            budget = self.pixel_budget(moving, self.training)
-            size = fit_frame_size(frames.shape[-2], frames.shape[-1], budget, self.patch_grid)
-            pixels = normalize_frames(frames.to(self.pixel_mean.device), size, self.pixel_mean, self.pixel_std)
-            patches, grid = patchify(pixels, self.patch_grid)
-            parts.append(patches)
-            grids.append(grid)
-        return torch.cat(parts), grids
-
-    def _sample_frames(self, clip: Tensor) -> Tensor:
-        """The frames that are shown, evenly spaced from the first to the last: (T', 3, H, W)."""
-        if self.llm_sample_frames is None or len(clip) <= self.llm_sample_frames:
-            return clip
-        return clip[torch.linspace(0, len(clip) - 1, self.llm_sample_frames).round().long()]
-
-    def _look(self, patches: Tensor, grids: list[tuple[int, int, int]]) -> list[Tensor]:
-        """Visual tokens (L_i, C) of each sample at the language model's input."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_vision):
-            return self.family.visual_embeddings(self.model, patches, grids)
-
-    def _write(self, words: Sequence[str], template: int, tokens: Tensor, is_video: bool) -> TokenSequence:
-        placeholder = self.family.placeholder(self.model.config, is_video)
+    def _prepare(self, clip: Tensor) -> VisualInput:
         assert self.writer is not None  # forward has seen to it
-        sequence = self.writer.write(words, int(template), placeholder, len(tokens), is_video)
-        limit = self.model.config.text_config.max_position_embeddings
+        budget = self.pixel_budget(len(clip) > 1, self.training)
+        return self.family.prepare(self.writer.processor, self.choose_frames(clip.to(self.model.device)), budget)
+
+    def _filter(self, samples: list[VisualInput], token_filter: StaticTokenFilter | None) -> list[Tensor] | None:
+        """Which visual tokens of each sample are computed, sorted indices (L'_i,)."""
+        if token_filter is None:
+            return None
+        patch_grid = self.family.patch_grid
+        if patch_grid is None:
+            raise ValueError(
+                f'token_filter={type(token_filter).__name__} leaves patches out before the vision tower, which '
+                f'{self.pretrained} ({self.model.config.model_type}) cannot do: its tower takes whole frames. '
+                'Take a Qwen model, or none'
+            )
+        grids = [sample.grid for sample in samples if sample.grid is not None]
+        return token_filter([sample.pixels for sample in samples], grids, patch_grid.merge)
+
+    def _look(self, samples: list[VisualInput], kept: list[Tensor] | None) -> list[VisualTokens]:
+        """Visual tokens of each sample at the language model's input."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_vision):
+            return self.family.embed(self.model, samples, kept)
+
+    def _write(self, words: Sequence[str], template: int, sample: VisualInput) -> TokenSequence:
+        assert self.writer is not None
+        sequence = self.writer.write(words, template, sample)
+        limit = self.model.config.get_text_config().max_position_embeddings
         if len(sequence.ids) > limit:
             raise DataError(
-                f'the prompt of {len(words)} words and {len(tokens)} visual tokens has {len(sequence.ids)} tokens, '
-                f'more than the context of {limit} of {self.pretrained}'
+                f'the prompt of {len(words)} words and {sample.num_tokens} visual tokens has {len(sequence.ids)} '
+                f'tokens, more than the context of {limit} of {self.pretrained}'
             )
-        device = tokens.device
-        return sequence._replace(ids=sequence.ids.to(device), labels=sequence.labels.to(device))
+        return TokenSequence(*(row.to(sample.pixels.device) for row in sequence))
 
-    def _locate(
-        self, sequences: list[TokenSequence], grids: list[tuple[int, int, int]], is_video: list[bool]
-    ) -> list[Tensor]:
-        """Rotary positions (3, L_i) of the full sequences."""
+    def _locate(self, sequences: list[TokenSequence], samples: list[VisualInput]) -> list[Tensor]:
+        """Rotary positions (P, L_i) of the full sequences."""
         ids = pad_batch([sequence.ids for sequence in sequences], 0)  # (B, L)
         mask = pad_batch([torch.ones_like(sequence.ids) for sequence in sequences], 0)
-        positions = self.family.positions(self.model, ids, mask, grids, is_video)  # (3, B, L)
-        return [positions[:, row, : len(sequence.ids)] for row, sequence in enumerate(sequences)]
+        positions = self.family.positions(self.model, ids, mask, samples)  # (P, B, L)
+        return [positions[:, row, -len(sequence.ids) :] for row, sequence in enumerate(sequences)]
 
-    def _read(self, sequences: list[TokenSequence], visual: list[Tensor], positions: list[Tensor]) -> Tensor:
-        """Last hidden states (B, L, D) of one pass over the padded batch."""
-        embed = self.model.get_input_embeddings()
-        rows = []
-        for sequence, tokens in zip(sequences, visual, strict=True):
-            text = embed(sequence.ids)  # (L_i, C)
-            end = sequence.start + sequence.num_visual
-            rows.append(torch.cat([text[: sequence.start], tokens.to(text.dtype), text[end:]]))
+    def _read(
+        self, sequences: list[TokenSequence], visual: list[VisualTokens], positions: list[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Last hidden states (B, L, D) of one pass over the batch, padded on the left, with its ids and labels."""
         language_model = self.language_model
-        embeddings = pad_batch(rows, 0.0).to(language_model.norm.weight.dtype)  # (B, L, C)
-        mask = pad_batch([torch.ones_like(sequence.ids) for sequence in sequences], 0)  # (B, L)
-        places = pad_batch([place.T for place in positions], 0).permute(2, 0, 1)  # (3, B, L)
-        return language_model(
-            inputs_embeds=embeddings, attention_mask=mask, position_ids=places, use_cache=False
-        ).last_hidden_state
+        dtype = language_model.norm.weight.dtype
+        rows = []
+        for sequence, shown in zip(sequences, visual, strict=True):
+            text = self.family.embed_text(self.model, sequence.ids, sequence.is_visual)  # (L_i, C)
+            if self.seg_rows is not None:
+                text = self.seg_rows.embed(sequence.ids, text)
+            places = sequence.is_visual.nonzero().flatten()
+            rows.append(text.index_copy(0, places, shown.tokens.to(text.dtype)).to(dtype))
+        length = max(len(row) for row in rows) + self.least_padding
+        ids = pad_batch([sequence.ids for sequence in sequences], IGNORE, length)  # (B, L)
+        hidden = self.family.read(
+            language_model,
+            pad_batch(rows, 0.0, length),  # (B, L, C)
+            (ids != IGNORE).long(),
+            pad_batch([place.T for place in positions], 0, length).permute(2, 0, 1),  # (P, B, L)
+            pad_batch([sequence.is_visual for sequence in sequences], False, length),
+            tuple(torch.cat(layers) for layers in zip(*(row.deepstack for row in visual), strict=True)),
+        )
+        return hidden, ids, pad_batch([sequence.labels for sequence in sequences], IGNORE, length)
+
+    def _answer_loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross entropy of the next token, over the tokens that carry a label.
+
+        The head runs only there: a vocabulary of 152,064 rows at every visual token costs more than a layer of the
+        language model.
+
+        Args:
+            hidden: last hidden states, (B, L, D).
+            labels: ids, IGNORE where nothing is to be learnt, (B, L).
+        """
+        head = self.model.get_output_embeddings()
+        targets = labels[:, 1:]  # (B, L - 1)
+        wanted = targets != IGNORE
+        states = hidden[:, :-1][wanted]  # (answer tokens, D)
+        logits = head(states.to(head.weight.dtype))  # (answer tokens, vocabulary)
+        if self.seg_rows is not None:
+            logits = self.seg_rows.logits(states, logits)
+        return F.cross_entropy(logits.float(), targets[wanted])
+
+
+def make_room(model: Any, seg_id: int) -> None:
+    """Give ``<SEG>`` a row where the released matrices have none to spare: the mean of the others, to begin with."""
+    rows = model.get_input_embeddings().num_embeddings
+    if seg_id < rows:
+        return
+    model.resize_token_embeddings(seg_id + 1, mean_resizing=False)
+    with torch.no_grad():
+        for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+            module.weight[rows:] = module.weight[:rows].float().mean(dim=0).to(module.weight.dtype)
+
+
+def drop_frozen(module: MLLMBackbone, state: dict[str, Any], prefix: str, _: Any) -> None:
+    """Leave out of a state dict what ``pretrained`` brings and training leaves as it is."""
+    trained = {f'{prefix}model.{name}' for name, value in module.model.named_parameters() if value.requires_grad}
+    for name in [name for name in state if name.startswith(f'{prefix}model.') and name not in trained]:
+        del state[name]
+
+
+def check_base(module: MLLMBackbone, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Refuse adapters of another base model; checkpoints that hold all weights need none."""
+    stored = state.get(f'{prefix}base_fingerprint')
+    if stored is None or module.base_fingerprint.is_meta:
+        return
+    everything = all(value.requires_grad for value in module.model.parameters())
+    if not everything and not torch.equal(stored.cpu(), module.base_fingerprint.cpu()):
+        raise DataError(
+            f'{prefix}base_fingerprint: the checkpoint was trained on another base model than '
+            f"MLLMBackbone.pretrained='{module.pretrained}', whose frozen weights it needs: name that model instead"
+        )
+
+
+def expect_trained(module: MLLMBackbone, found: Any) -> None:
+    """What ``pretrained`` has brought is not missing from a checkpoint."""
+    brought = {f'model.{name}' for name, value in module.model.named_parameters() if not value.requires_grad}
+    brought.add('base_fingerprint')  # checkpoints of before 0.2 have none
+    found.missing_keys[:] = [
+        key for key in found.missing_keys if not any(key == name or key.endswith(f'.{name}') for name in brought)
+    ]

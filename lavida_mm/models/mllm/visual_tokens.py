@@ -1,4 +1,4 @@
-"""From frames to the patches of a vision tower, and how many tokens they become."""
+"""From frames to the size a vision tower cuts, and how many tokens they become."""
 
 import math
 from typing import NamedTuple
@@ -9,7 +9,9 @@ from torch import Tensor
 
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['PatchGrid', 'check_pixel_budget', 'count_visual_tokens', 'fit_frame_size', 'normalize_frames', 'patchify']
+__all__ = ['Grid', 'PatchGrid', 'check_pixel_budget', 'count_visual_tokens', 'fit_frame_size', 'resize_frames']
+
+Grid = tuple[int, int, int]  # numbers of patches in time, height and width
 
 MAX_ASPECT_RATIO = 200  # beyond it the towers were never trained, and one side would vanish
 
@@ -86,46 +88,17 @@ def count_visual_tokens(
     return math.ceil(num_frames / grid.temporal) * (fitted_height // grid.unit) * (fitted_width // grid.unit)
 
 
-def normalize_frames(frames: Tensor, size: tuple[int, int], mean: Tensor, std: Tensor) -> Tensor:
-    """Resize, where the size differs, and normalise.
+def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize to whole grey levels, as the image processors do, which resize bytes.
 
     Args:
         frames: uint8 (T, 3, H, W), RGB.
         size: height and width wanted.
-        mean, std: of the colours in [0, 1], (3,).
 
     Returns:
-        float32 (T, 3, height, width).
+        (T, 3, height, width) in 0..255; the frames themselves where they have that size.
     """
-    pixels = frames.float()
-    if pixels.shape[-2:] != size:
-        pixels = F.interpolate(pixels, size=size, mode='bicubic', align_corners=False, antialias=True)
-        pixels = pixels.round_().clamp_(0, 255)  # as the image processors do, which resize bytes
-    return (pixels - 255 * mean[:, None, None]) / (255 * std[:, None, None])
-
-
-def patchify(pixels: Tensor, grid: PatchGrid) -> tuple[Tensor, tuple[int, int, int]]:
-    """Cut a clip into patches, ordered so that the patches of one token are neighbours.
-
-    Args:
-        pixels: (T, 3, H, W), with H and W multiples of ``grid.unit``. Missing frames at the end are filled up
-            with the last one, so a single image becomes ``grid.temporal`` equal frames.
-        grid: how the tower cuts.
-
-    Returns:
-        patches (N, 3 * temporal * patch * patch), and the numbers of patches in time, height and width, whose
-        product is N.
-    """
-    missing = -len(pixels) % grid.temporal
-    if missing:
-        pixels = torch.cat([pixels, pixels[-1:].expand(missing, -1, -1, -1)])
-    num_frames, channels, height, width = pixels.shape
-    counts = (num_frames // grid.temporal, height // grid.patch, width // grid.patch)
-    pixels = pixels.reshape(
-        counts[0], grid.temporal, channels,
-        counts[1] // grid.merge, grid.merge, grid.patch,
-        counts[2] // grid.merge, grid.merge, grid.patch,
-    )  # fmt: skip
-    # (time, rows, columns, row in token, column in token, colour, frame in patch, y, x)
-    pixels = pixels.permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
-    return pixels.reshape(math.prod(counts), -1), counts
+    if frames.shape[-2:] == size:
+        return frames
+    resized = F.interpolate(frames.float(), size=size, mode='bicubic', align_corners=False, antialias=True)
+    return resized.round_().clamp_(0, 255).to(torch.uint8)

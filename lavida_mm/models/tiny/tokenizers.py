@@ -1,46 +1,40 @@
 """Tiny byte-level tokenizers: every text can be written, and the words of a list are one token each."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ['CHAT_TEMPLATE', 'CLIP_CONTEXT', 'CONTEXT', 'train_clip_tokenizer', 'train_qwen_tokenizer']
+__all__ = ['CLIP_CONTEXT', 'CONTEXT', 'train_byte_tokenizer', 'train_clip_tokenizer']
 
 MAX_TOKENS = 2048  # more than the word lists need: training stops when no pair is left to merge
 CONTEXT = 2048
 CLIP_CONTEXT = 32
 WORD_END = '</w>'
 
-QWEN_SPECIAL = (
-    '<|im_start|>',
-    '<|im_end|>',
-    '<|vision_start|>',
-    '<|vision_end|>',
-    '<|image_pad|>',
-    '<|video_pad|>',
-)
 
-CHAT_TEMPLATE = """\
-{% for message in messages %}<|im_start|>{{ message['role'] }}
-{% if message['content'] is string %}{{ message['content'] }}\
-{% else %}{% for part in message['content'] %}\
-{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>\
-{% elif part['type'] == 'video' %}<|vision_start|><|video_pad|><|vision_end|>\
-{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>
-{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-{% endif %}"""
+def train_byte_tokenizer(
+    corpus: Sequence[str],
+    *,
+    kind: str,
+    special: Sequence[str],
+    chat_template: str,
+    named: Mapping[str, str] | None = None,
+) -> Any:
+    """A byte-level tokenizer whose merges come from ``corpus``.
 
+    Args:
+        corpus: texts.
+        kind: class of transformers, 'Qwen2Tokenizer' or 'GPT2Tokenizer'.
+        special: tokens that are never split; each becomes one id.
+        chat_template: in Jinja.
+        named: further ones, by the attribute under which the family's processor asks the tokenizer for them.
+    """
+    import transformers
 
-def train_qwen_tokenizer(corpus: Sequence[str]) -> Any:
-    """A tokenizer of Qwen2's kind whose merges come from ``corpus``."""
-    from transformers import Qwen2Tokenizer
-
-    base = Qwen2Tokenizer()
-    tokenizer = base.train_new_from_iterator(
-        corpus, MAX_TOKENS, new_special_tokens=list(QWEN_SPECIAL), show_progress=False
-    )
+    base = getattr(transformers, kind)(**(named or {}))
+    tokenizer = base.train_new_from_iterator(corpus, MAX_TOKENS, new_special_tokens=list(special), show_progress=False)
     tokenizer.model_max_length = CONTEXT
-    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.chat_template = chat_template
     return tokenizer
 
 

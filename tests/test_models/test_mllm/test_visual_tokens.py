@@ -1,51 +1,25 @@
-"""Our tensor path from frames to patches against the image and video processors of transformers."""
+"""Our sizes and resized frames against the image and video processors of transformers."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoProcessor, Qwen2VLVideoProcessor
+from transformers import Qwen2VLVideoProcessor
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from lavida_mm.models.mllm.visual_tokens import (
     PatchGrid,
     count_visual_tokens,
     fit_frame_size,
-    normalize_frames,
-    patchify,
+    resize_frames,
 )
 from lavida_mm.utils.errors import DataError
 
 TINY = PatchGrid(12, 2, 2)
 
 
-def our_patches(clip, processor, size):
-    mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
-    return patchify(normalize_frames(clip, size, mean, std), TINY)
-
-
-@pytest.mark.parametrize('num_frames', [2, 3, 8])
-@pytest.mark.parametrize('size', [(96, 96), (48, 144)])
-def test_patches_are_those_of_the_video_processor(tiny_folders, make_clip, num_frames, size):
-    processor = AutoProcessor.from_pretrained(tiny_folders['qwen2_vl']).video_processor
-    clip = make_clip(num_frames, *size)
-    theirs = processor([clip], return_tensors='pt')
-    patches, grid = our_patches(clip, processor, size)
-    torch.testing.assert_close(patches, theirs['pixel_values_videos'], rtol=1e-5, atol=1e-5)
-    assert [list(grid)] == theirs['video_grid_thw'].tolist()
-
-
-def test_patches_are_those_of_the_image_processor(tiny_folders, make_clip):
-    processor = AutoProcessor.from_pretrained(tiny_folders['qwen2_vl']).image_processor
-    image = make_clip(1, 72, 96)
-    theirs = processor([image[0]], return_tensors='pt')
-    patches, grid = our_patches(image, processor, (72, 96))
-    torch.testing.assert_close(patches, theirs['pixel_values'], rtol=1e-5, atol=1e-5)
-    assert [list(grid)] == theirs['image_grid_thw'].tolist()
-
-
 @pytest.mark.parametrize('size', [(60, 75), (333, 257)])
-def test_resized_frames_differ_by_a_gray_level_at_most(make_clip, size):
+def test_resized_frames_are_those_of_the_processor_but_for_a_gray_level(make_clip, size):
     budget = (4, 36)
     processor = Qwen2VLVideoProcessor(
         size={'shortest_edge': budget[0] * 24**2, 'longest_edge': budget[1] * 24**2},
@@ -54,10 +28,17 @@ def test_resized_frames_differ_by_a_gray_level_at_most(make_clip, size):
     )
     frames = torch.nn.functional.interpolate(make_clip(2, 12, 12).float(), size=size, mode='bilinear').byte()
     theirs = processor([frames], return_tensors='pt')
-    patches, grid = our_patches(frames, processor, fit_frame_size(*size, budget, TINY))
-    assert [list(grid)] == theirs['video_grid_thw'].tolist()
+    resized = resize_frames(frames, fit_frame_size(*size, budget, TINY))
+    assert resized.dtype == torch.uint8
+    ours = processor([resized], do_resize=False, return_tensors='pt')
+    assert ours['video_grid_thw'].tolist() == theirs['video_grid_thw'].tolist()
     gray_level = 1 / 255 / min(processor.image_std)
-    assert (patches - theirs['pixel_values_videos']).abs().max() <= 1.01 * gray_level
+    assert (ours['pixel_values_videos'] - theirs['pixel_values_videos']).abs().max() <= 1.01 * gray_level
+
+
+def test_frames_of_the_right_size_are_not_touched(make_clip):
+    clip = make_clip(2)
+    assert resize_frames(clip, (96, 96)) is clip
 
 
 @settings(max_examples=200, deadline=None)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import AutoProcessor, AutoTokenizer
 
 from lavida_mm.models.mllm import MLLMBackbone
-from lavida_mm.models.tiny.builders import save_tiny_mllm
+from lavida_mm.models.tiny.builders import MLLM_FAMILIES, save_tiny_mllm
 from lavida_mm.utils.errors import run_tool
 from tests.conftest import ROOT
 
@@ -111,6 +111,11 @@ def test_a_build_that_fails_leaves_the_old_one(tool, made, tmp_path, monkeypatch
     before = contents(made)
     assert run(tool, '--out', made, '--overwrite') == 1
     assert contents(made) == before
+
+
+def test_every_family_has_a_folder_of_its_own(tool):
+    assert tuple(tool.FAMILY_FOLDERS) == MLLM_FAMILIES
+    assert len({tool.CLIP_FOLDER, *tool.FAMILY_FOLDERS.values()}) == len(MLLM_FAMILIES) + 1
 
 
 def test_an_unknown_family(tool, tmp_path):
