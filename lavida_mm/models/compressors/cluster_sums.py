@@ -84,11 +84,10 @@ def _sums(weights: Tensor, features: Tensor, clusters: Tensor, num_clusters: int
 
 
 def _products(centres: Tensor, features: Tensor, clusters: Tensor) -> Tensor:
-    parts = [
-        centres[clusters[part]].double().mul_(features[part]).sum(dim=1)  # (l,)
-        for part in _token_parts(features)
-    ]
-    return torch.cat(parts)
+    products = features.new_empty(len(features), dtype=torch.float64)
+    for part in _token_parts(features):
+        products[part] = centres[clusters[part]].double().mul_(features[part]).sum(dim=1)
+    return products
 
 
 def _scaled_centres(scales: Tensor, centres: Tensor, clusters: Tensor, dtype: torch.dtype) -> Tensor:

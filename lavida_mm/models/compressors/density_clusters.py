@@ -12,6 +12,7 @@ __all__ = ['check_neighbors', 'cluster_by_density', 'distinct_tokens', 'local_de
 DENSITY_EPS = 1e-10  # added to the sum of reach distances, as in the paper's code
 SAME_DENSITY = 1e-12  # densities that differ by a smaller share are equal
 ROUGH = 2.0**-14  # share by which squared distances may be wrong where that changes no centre
+FIRST_CHANNELS = 64  # they tell most tokens apart
 CHUNK_ELEMENTS = 2**21
 
 
@@ -19,6 +20,17 @@ def check_neighbors(num_neighbors: int) -> None:
     """Raise ValueError unless ``num_neighbors`` is an integer of at least one."""
     if isinstance(num_neighbors, bool) or not isinstance(num_neighbors, int) or num_neighbors < 1:
         raise ValueError(f'num_neighbors must be an integer >= 1, got {num_neighbors!r}')
+
+
+def make_codes(tokens: Tensor) -> Tensor:
+    """A number for each token, the same for equal ones and by all odds another for others: (L,)."""
+    num_channels = tokens.shape[1]
+    integers = torch.int32 if tokens.dtype == torch.float32 else torch.int64
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.randint(-(2**62), 2**62, (num_channels,), generator=generator).to(tokens.device)
+    # Sums of integers wrap around and so do not depend on their order; adding zero makes -0 to 0.
+    parts = tokens.split(max(1, CHUNK_ELEMENTS // num_channels))
+    return torch.cat([((part + 0.0).view(integers) * factors).sum(dim=1) for part in parts])
 
 
 def distinct_tokens(tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,17 +42,15 @@ def distinct_tokens(tokens: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         sorted indices of the first token of each kind, (n,), and the kind of each token, 0..n-1, (L,).
     """
-    num_channels = tokens.shape[1]
-    integers = torch.int32 if tokens.dtype == torch.float32 else torch.int64
-    generator = torch.Generator().manual_seed(0)
-    factors = torch.randint(-(2**62), 2**62, (num_channels,), generator=generator).to(tokens.device)
-    step = max(1, CHUNK_ELEMENTS // num_channels)
-    # Sums of integers wrap around and so do not depend on their order; adding zero makes -0 to 0.
-    codes = torch.cat([((part + 0.0).view(integers) * factors).sum(dim=1) for part in tokens.split(step)])
+    codes = make_codes(tokens[:, :FIRST_CHANNELS])
+    if len(codes.unique()) == len(tokens):  # as a rule
+        every = torch.arange(len(tokens), device=tokens.device)
+        return every, every
+    codes = make_codes(tokens)
     codes, order = codes.sort(stable=True)
     is_first = torch.ones_like(codes, dtype=torch.bool)
     suspects = (codes[1:] == codes[:-1]).nonzero().flatten()  # of equal codes, or of another token by accident
-    for part in suspects.split(step):
+    for part in suspects.split(max(1, CHUNK_ELEMENTS // tokens.shape[1])):
         is_first[part + 1] = (tokens[order[part]] != tokens[order[part + 1]]).any(dim=1)
     firsts, places = order[is_first].sort()
     ranks = torch.empty_like(places)

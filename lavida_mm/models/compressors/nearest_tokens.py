@@ -11,18 +11,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lavida_mm.models.compressors.pairwise_products import multiply_pairs, parts_of
+
 __all__ = ['NearestTokens', 'first_possible']
 
-MAX_BUFFERED_TOKENS = 8192  # the Gram matrix of more, beyond 256 MiB, is made anew row by row
 SPARE_CANDIDATES = 8  # beyond the number wanted; a row with more is crowded
 FINE = 2.0**-36  # share of a squared distance to which float64 products must know it before equals are believed
 TIE = 2.0**-44  # squared distances that differ by a smaller share count as equal: float64 may have rounded either
 OBSERVED_ERROR_FACTOR = 4  # largest error of all products, in units of the largest of the products that are known
-STRIP, BLOCK = 1024, 512  # tokens on the two sides of a part of the Gram matrix
 CROWD_ROWS, CROWD_COLUMNS = 256, 512  # the same in float64
-CHUNK_ELEMENTS = 2**21  # of the distance matrix that are looked at in one go
-WIDE_CHUNK_ELEMENTS = 2**24  # the same where a product makes them first
-MODERATE_EXPONENT = 40  # of the largest value; float32 holds squares up to 64
 PAIR_ELEMENTS = 2**20  # of the differences of pairs
 
 
@@ -94,20 +91,6 @@ def rank_distances(distances: Tensor) -> Tensor:
     return torch.zeros_like(order).scatter(1, order, levels).sort(dim=1, stable=True).indices
 
 
-def parts_of(length: int, step: int) -> Iterator[slice]:
-    """Slices of at most ``step`` that cover ``length``."""
-    return (slice(start, min(start + step, length)) for start in range(0, length, step))
-
-
-def moderate(tokens: Tensor) -> Tensor:
-    """Tokens whose squares float32 can hold: the same, or times a power of two, which rounds nothing."""
-    largest = torch.stack(tokens.aminmax()).abs().amax()
-    exponent = int(torch.frexp(largest).exponent)
-    if -MODERATE_EXPONENT <= exponent <= MODERATE_EXPONENT:
-        return tokens
-    return torch.ldexp(tokens, torch.tensor(-max(exponent, -126), device=tokens.device))
-
-
 class NearestTokens:
     """Answers which tokens are nearest to a token, as float64 has it; of equally near ones the lowest index counts.
 
@@ -117,18 +100,10 @@ class NearestTokens:
 
     def __init__(self, tokens: Tensor) -> None:
         self.tokens = tokens
-        self.scaled = moderate(tokens)
-        self.mean = self.scaled.mean(dim=0)  # any point in their midst would do
-        self.squares = tokens.new_empty(len(tokens), dtype=torch.float32)  # of the tokens less their mean, (L,)
-        self.gram: Tensor | None = None
-        self.centred: Tensor | None = None
-        if len(tokens) <= MAX_BUFFERED_TOKENS:
-            self._fill_gram()
-        else:
-            self.centred = self._centre(slice(None))
-            torch.linalg.vector_norm(self.centred, dim=1, out=self.squares).square_()
+        self.products = multiply_pairs(tokens)
         vanishing = tokens.shape[1] * torch.finfo(torch.float32).tiny  # products below it may be lost
-        self.errors = self._product_error() * self.squares + vanishing  # of a squared distance, per token, (L,)
+        # Of a squared distance, per token: (L,)
+        self.errors = self._product_error() * self.products.squares + vanishing
 
     def nearest(self, rows: Tensor, columns: Tensor, count: int, tolerance: float = 0.0) -> tuple[Tensor, Tensor]:
         """The nearest tokens among ``columns`` of each token in ``rows``; a token is not near itself.
@@ -143,11 +118,11 @@ class NearestTokens:
             indices (B, count) and squared distances (B, count), float64. The tokens are the nearest in any case; they
             are in the order of the distances if the tolerance is zero.
         """
-        if self.scaled is not self.tokens:
+        if self.products.tokens is not self.tokens:
             tolerance = 0.0  # products are on another scale
         found = rows.new_empty(len(rows), count)
         distances = self.tokens.new_empty(len(rows), count, dtype=torch.float64)
-        limits = self.squares.new_empty(len(rows), 1)
+        limits = self.errors.new_empty(len(rows), 1)
         origins = torch.full_like(rows, -1)  # of crowded rows, a token that is near
         for part, bounds in self._bounds(rows, columns):
             row_errors, column_errors = self.errors[rows[part], None], self.errors[columns]
@@ -157,7 +132,7 @@ class NearestTokens:
             origins[part] = near[:, 0].where(seen.is_crowded, -1)
             found[part] = near[:, :count]
             errors = column_errors[seen.places[:, :count]]
-            rough = (self.squares[rows[part], None] + seen.bounds[:, :count] + errors).clamp_(min=0)
+            rough = (self.products.squares[rows[part], None] + seen.bounds[:, :count] + errors).clamp_(min=0)
             distances[part] = rough
             is_open = (seen.is_candidate.sum(dim=1) > count) | (row_errors + errors > tolerance * rough).any(dim=1)
             chosen = (is_open & ~seen.is_crowded).nonzero().flatten()
@@ -177,40 +152,25 @@ class NearestTokens:
 
     def square_distances(self, first: Tensor, second: Tensor) -> Tensor:
         """Squared distances of pairs of tokens, indices (P,) each, from their differences: float64 (P,)."""
-        step = max(1, PAIR_ELEMENTS // self.tokens.shape[1])
-        parts = [
-            self.tokens[one].double().sub_(self.tokens[other]).square_().sum(dim=1)
-            for one, other in zip(first.split(step), second.split(step), strict=True)
-        ]
-        return torch.cat(parts)
-
-    def _centre(self, part: slice) -> Tensor:
-        return (self.scaled[part] - self.mean).float()
-
-    def _fill_gram(self) -> None:
-        """Products of all tokens less their mean, (L, L): one half is computed, the other mirrored."""
-        num_tokens = len(self.tokens)
-        self.gram = self.squares.new_empty(num_tokens, num_tokens)
-        for strip in parts_of(num_tokens, STRIP):
-            right = self._centre(strip)
-            torch.linalg.vector_norm(right, dim=1, out=self.squares[strip]).square_()
-            for block in parts_of(strip.stop, BLOCK):
-                begin = max(block.start, strip.start)
-                left = self._centre(block) if block.start < strip.start else right[block.start - strip.start :][:BLOCK]
-                torch.mm(left, right[begin - strip.start :].T, out=self.gram[block, begin : strip.stop])
-                below = slice(max(block.stop, strip.start), strip.stop)
-                self.gram[below, block] = self.gram[block, below].T
+        num_pairs, num_channels = len(first), self.tokens.shape[1]
+        distances = self.tokens.new_empty(num_pairs, dtype=torch.float64)
+        step = min(num_pairs, max(1, PAIR_ELEMENTS // num_channels))
+        narrow = self.tokens.new_empty(step, num_channels)  # one piece of memory for all parts
+        wide = narrow.new_empty(narrow.shape, dtype=torch.float64)
+        for part in parts_of(num_pairs, step):
+            tokens, differences = narrow[: part.stop - part.start], wide[: part.stop - part.start]
+            torch.index_select(self.tokens, 0, first[part], out=tokens)
+            differences.copy_(tokens)
+            torch.index_select(self.tokens, 0, second[part], out=tokens)
+            torch.sum(differences.sub_(tokens).square_(), dim=1, out=distances[part])
+        return distances
 
     def _product_error(self) -> Tensor:
         """Largest error of a squared distance, as a share of the sum of the two squared norms."""
-        if self.gram is not None:
-            known = self.gram.diagonal()
-        else:
-            assert self.centred is not None
-            known = (self.centred[:BLOCK] @ self.centred.T).diagonal()
-        squares = self.squares[: len(known)]
-        # The products of tokens with themselves are known. Their terms have one sign, so that they round the most; and
-        # hardware that rounds more than float32 does, as with TF32, shows here.
+        known = self.products.known
+        squares = self.products.squares[: len(known)]
+        # The terms of a token's product with itself have one sign, so that they round the most; and hardware that
+        # rounds more than float32 does, as with TF32, shows here.
         observed = ((known - squares).abs() / squares.clamp(min=torch.finfo(squares.dtype).tiny)).amax()
         unit = torch.finfo(squares.dtype).eps / 2
         least = math.sqrt(self.tokens.shape[1]) * unit  # what C roundings of either sign add up to
@@ -218,32 +178,16 @@ class NearestTokens:
 
     def _bounds(self, rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Lower bounds (b, M) of squared distances, less the row's squared norm and error, for parts of the rows."""
-        lowered = self.squares[columns] - self.errors[columns]  # (M,)
-        others = self.centred[columns] if self.centred is not None else None
-        elements = CHUNK_ELEMENTS if others is None else WIDE_CHUNK_ELEMENTS
-        width = len(self.tokens) if others is None else len(columns)
-        for part in parts_of(len(rows), max(1, elements // width)):
-            chosen = rows[part]
-            if others is None:
-                assert self.gram is not None
-                bounds = self.gram[chosen]  # (b, L)
-                if len(columns) < len(self.tokens):
-                    bounds = bounds[:, columns]  # (b, M)
-            else:
-                assert self.centred is not None
-                bounds = self.centred[chosen] @ others.T  # (b, M)
+        lowered = self.products.squares[columns] - self.errors[columns]  # (M,)
+        for part, bounds in self.products.parts(rows, columns):
             torch.add(lowered, bounds, alpha=-2, out=bounds)
-            exclude_own(bounds, chosen, columns)
+            exclude_own(bounds, rows[part], columns)
             yield part, bounds
 
     def _is_reachable(self, token: Tensor, rows: Tensor, limits: Tensor) -> Tensor:
         """Whether a token, given by its index, may be among the nearest of each row, or is the row itself: (B,)."""
-        if self.gram is not None:
-            products = self.gram[token][rows]
-        else:
-            assert self.centred is not None
-            products = (self.centred @ self.centred[token])[rows]
-        bounds = self.squares[token] - self.errors[token] - 2 * products
+        _, products = next(self.products.parts(token[None], rows))  # (1, B)
+        bounds = self.products.squares[token] - self.errors[token] - 2 * products[0]
         return (bounds <= limits[:, 0]) | (rows == token)
 
     def _rank(self, rows: Tensor, near: Tensor, is_candidate: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from lavida_mm.registry import MODELS
 __all__ = ['RandomCompressor']
 
 MAX_SEED = 2**31 - 1
+SPREAD = 2654435761  # odd, so that different seeds stay different; large, so that they are not lengths
 
 
 @MODELS.register_module()
@@ -38,7 +39,8 @@ class RandomCompressor(TokenCompressor):
         return f'{super().extra_repr()}, seed={self.seed}'
 
     def _draw(self, num_tokens: int) -> Tensor:
-        # On the CPU, so that a seed means the same on every device.
-        generator = None if self.training else torch.Generator().manual_seed((self.seed << 32) + num_tokens)
+        # On the CPU, so that a seed means the same on every device. Its generator reads 32 bits of the seed.
+        mixed = (SPREAD * self.seed + num_tokens) % 2**32
+        generator = None if self.training else torch.Generator().manual_seed(mixed)
         order = torch.randperm(num_tokens, generator=generator)
         return order[: self.count_kept(num_tokens)].sort().values

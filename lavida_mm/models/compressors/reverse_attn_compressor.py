@@ -56,7 +56,6 @@ def plan_density_merge(tokens: Tensor, num_kept: int, num_neighbors: int, revers
     return TokenMerge(centres, clusters, attention_weights(tokens, centres, clusters, reverse))
 
 
-@torch.compiler.disable
 def reverse_attn_merge(tokens: Tensor, keep_ratio: float = 0.5, num_neighbors: int = 8) -> tuple[Tensor, Tensor]:
     """Merge each token into its nearest dense token, weighted against similarity (docs/method.md, section 3).
 

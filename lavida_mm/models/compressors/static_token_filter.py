@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -22,13 +23,13 @@ def cosine_distances(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         float32 in [0, 2], (N,).
     """
-    first, second = first.float(), second.float()
-    norms = torch.linalg.vector_norm(first, dim=1), torch.linalg.vector_norm(second, dim=1)
-    is_zero = norms[0] == 0, norms[1] == 0
-    # Each row is divided by its own norm first: the product of two small norms may vanish.
-    scales = [norm.masked_fill(zero, 1)[:, None] for norm, zero in zip(norms, is_zero, strict=True)]
-    cosines = ((first / scales[0]) * (second / scales[1])).sum(dim=1)
-    return (1 - cosines).clamp(0, 2).masked_fill(is_zero[0] & is_zero[1], 0)
+    directions, zeros = [], []
+    for rows in (first.float(), second.float()):
+        largest = rows.abs().amax(dim=1, keepdim=True)
+        zeros.append(largest[:, 0] == 0)
+        directions.append(F.normalize(rows / largest.masked_fill(largest == 0, 1), dim=1))  # squares must not vanish
+    cosines = (directions[0] * directions[1]).sum(dim=1)
+    return (1 - cosines).clamp(0, 2).masked_fill(zeros[0] & zeros[1], 0)
 
 
 @torch.no_grad()

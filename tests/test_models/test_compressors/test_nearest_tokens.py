@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lavida_mm.models.compressors import nearest_tokens as module
+from lavida_mm.models.compressors import pairwise_products
 from lavida_mm.models.compressors.nearest_tokens import NearestTokens, first_possible, rank_distances
+from lavida_mm.models.compressors.pairwise_products import StoredProducts
 from tests.test_models.test_compressors.oracle import KINDS, make_tokens
 
-SMALL = dict(SPARE_CANDIDATES=2, STRIP=16, BLOCK=8, CROWD_ROWS=5, CROWD_COLUMNS=3, CHUNK_ELEMENTS=150)
-SMALL |= dict(WIDE_CHUNK_ELEMENTS=90, PAIR_ELEMENTS=20)
+SMALL = dict(SPARE_CANDIDATES=2, CROWD_ROWS=5, CROWD_COLUMNS=3, PAIR_ELEMENTS=20)
+SMALL_PRODUCTS = dict(STRIP=16, BLOCK=5, CHUNK_ELEMENTS=150, WIDE_CHUNK_ELEMENTS=90)
 
 
 def brute_force(tokens: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
@@ -44,18 +46,21 @@ def check_nearest(tokens: torch.Tensor, rows: torch.Tensor, columns: torch.Tenso
     num_tokens=st.integers(2, 50),
     channels=st.integers(1, 20),
     count=st.integers(1, 9),
-    buffered=st.booleans(),
+    stored=st.booleans(),
     small=st.booleans(),
 )
-def test_nearest_are_those_of_all_pairs(kind, seed, num_tokens, channels, count, buffered, small):
+def test_nearest_are_those_of_all_pairs(kind, seed, num_tokens, channels, count, stored, small):
     rng = np.random.default_rng(seed)
     tokens = torch.from_numpy(np.unique(make_tokens(kind, rng, num_tokens, channels), axis=0))
     every = torch.arange(len(tokens))
     is_column = torch.from_numpy(rng.random(len(tokens)) < 0.5)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (SMALL if small else {}).items():
-            patch.setattr(module, name, value)
-        patch.setattr(module, 'MAX_BUFFERED_TOKENS', 8192 if buffered else 0)
+        if small:
+            for name, value in SMALL.items():
+                patch.setattr(module, name, value)
+            for name, value in SMALL_PRODUCTS.items():
+                patch.setattr(pairwise_products, name, value)
+        patch.setattr(pairwise_products, 'MAX_STORED_TOKENS', 8192 if stored else 0)
         if len(tokens) > 1:
             check_nearest(tokens, every, every, min(count, len(tokens) - 1))
         if is_column.any() and not is_column.all():
@@ -90,13 +95,14 @@ def test_products_of_less_than_float32_change_nothing(monkeypatch):
     every = torch.arange(60)
     exact = NearestTokens(tokens)
     precise = exact.nearest(every, every, 5)
-    original = NearestTokens._fill_gram
+    original = StoredProducts.__init__
 
-    def fill_roughly(self):
-        original(self)
-        self.gram = self.gram.bfloat16().float()
+    def multiply_roughly(self, tokens):
+        original(self, tokens)
+        self.strips = [strip.bfloat16().float() for strip in self.strips]
+        self.known = self.known.bfloat16().float()
 
-    monkeypatch.setattr(NearestTokens, '_fill_gram', fill_roughly)
+    monkeypatch.setattr(StoredProducts, '__init__', multiply_roughly)
     rough = NearestTokens(tokens)
     assert rough.errors[0] > 10 * exact.errors[0]
     for one, other in zip(precise, rough.nearest(every, every, 5), strict=True):

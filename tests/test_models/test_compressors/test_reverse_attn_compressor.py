@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lavida_mm.models.compressors import (
     ReverseAttnCompressor,
     SimilarityMergeCompressor,
-    nearest_tokens,
+    pairwise_products,
     reverse_attn_merge,
 )
 from lavida_mm.models.compressors.density_clusters import cluster_by_density
@@ -81,8 +81,8 @@ def test_ties_go_to_the_lowest_index():
 def test_rows_made_anew_give_what_the_buffer_gives(kind, monkeypatch):
     tokens = torch.from_numpy(oracle.make_tokens(kind, np.random.default_rng(1), 90, 16))
     merged, indices = reverse_attn_merge(tokens, 0.4, 5)
-    monkeypatch.setattr(nearest_tokens, 'MAX_BUFFERED_TOKENS', 10)
-    monkeypatch.setattr(nearest_tokens, 'WIDE_CHUNK_ELEMENTS', 700)
+    monkeypatch.setattr(pairwise_products, 'MAX_STORED_TOKENS', 10)
+    monkeypatch.setattr(pairwise_products, 'WIDE_CHUNK_ELEMENTS', 700)
     again, places = reverse_attn_merge(tokens, 0.4, 5)
     assert torch.equal(places, indices) and torch.equal(again, merged)
 
@@ -214,6 +214,8 @@ def test_wrong_arguments_of_the_function():
         reverse_attn_merge(torch.tensor([[0.0], [1], [math.inf]]))
 
 
+# torch asks tensors that it hands on for their gradient, and hides the warning but where warnings are errors.
+@pytest.mark.filterwarnings('ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning')
 def test_compiled_is_the_same():
     tokens = torch.from_numpy(clustered(9, 40, 16)).requires_grad_()
     merged, indices = reverse_attn_merge(tokens, 0.5, 4)
