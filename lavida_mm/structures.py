@@ -33,7 +33,8 @@ class VADDataSample(BaseDataElement):
         gt_category_labels (torch.Tensor): 1 for each named word that is a target of the clip; int64 (n,).
         pred_frame_scores (torch.Tensor): anomaly score of each frame, in [0, 1]; float (T,).
         pred_masks (torch.Tensor): anomaly probability of each pixel, in [0, 1]; float (T, H, W) at ori_shape.
-        pred_category_scores (torch.Tensor): score of each named word in each frame, in [0, 1]; float (T, n).
+        pred_category_scores (torch.Tensor): score of each named word in each frame, in [0, 1]; float (T, n). Not there
+            where nothing tells the words apart.
     """
 
     _ranks = {

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from lavida_mm.evaluation.category_figures import CATEGORY_FIGURES
 from lavida_mm.evaluation.evaluation import Figures
 from lavida_mm.evaluation.event_figures import EVENT_FIGURES
 from lavida_mm.evaluation.frame_figures import add_frame_figures
@@ -37,7 +38,14 @@ def page_names():
 
 def test_each_figure_has_one_row_and_each_row_a_figure():
     names = page_names()
-    known = {*frame_figures(), *PIXEL_FIGURES, *REGION_FIGURES, *EVENT_FIGURES, *figures_of_a_video()}
+    known = {
+        *frame_figures(),
+        *PIXEL_FIGURES,
+        *REGION_FIGURES,
+        *EVENT_FIGURES,
+        *CATEGORY_FIGURES,
+        *figures_of_a_video(),
+    }
     assert len(names) == len(set(names))
     assert set(names) == known
 

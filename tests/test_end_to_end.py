@@ -73,7 +73,7 @@ def test_a_lora_checkpoint_is_small_and_gives_the_same_again(small_world, tmp_pa
     mllm = {name: value for name, value in stored.items() if name.startswith('mllm.')}
     base = (ROOT / 'checkpoints/tiny/mllm/model.safetensors').stat().st_size
     assert sum(value.nbytes for value in mllm.values()) < 0.2 * base
-    assert {name.split('.')[1] for name in mllm} == {'model', 'seg_rows', 'base_fingerprint'}
+    assert {name.split('.')[1] for name in mllm} == {'model', 'seg_rows', 'base_fingerprint', 'lora_alpha'}
     assert all('lora_' in name for name in mllm if name.startswith('mllm.model.'))
     states = []
     for _ in range(2):
@@ -102,7 +102,12 @@ SWAPS = {
     'no compression, by leaf': ('configs/examples/tiny_no_compression.py', {}),
     'more positives, by option': (TINY, {'train_dataloader.dataset.shared_steps.sampler.anomaly_ratio': 0.75}),
     'more positives, by leaf': ('configs/examples/tiny_more_positives.py', {}),
+    'MLP projector, by leaf': ('configs/examples/tiny_mlp_projector.py', {}),
+    'Q-Former projector, by leaf': ('configs/examples/tiny_qformer_projector.py', {}),
+    "the MLLM's own text features, by leaf": ('configs/examples/tiny_mllm_text.py', {}),
     'another MLLM, by leaf': (QWEN2_5, {'model.mllm.pretrained': QWEN2_5}),
+    'SAM 2, by leaf': ('configs/lavida_tiny_sam2.py', {}),
+    'SAM 2 with memory, by leaf': ('configs/examples/tiny_sam2_memory.py', {}),
 }
 
 

@@ -14,11 +14,13 @@ from lavida_mm.engine.checkpoint_io import (
     read_checkpoint_shapes,
 )
 from lavida_mm.engine.resume import find_last_checkpoint
+from lavida_mm.engine.trainable_parameters_hook import TrainableParametersHook
 
 __all__ = [
     'AtomicCheckpointHook',
     'AtomicLocalBackend',
     'BF16OptimWrapper',
+    'TrainableParametersHook',
     'check_checkpoint',
     'check_training_state',
     'find_last_checkpoint',

@@ -194,7 +194,7 @@ class DumpPredictions(BaseMetric):
         if self._writer.pixels is not None and truth is None:
             field = 'pred_masks' if window.masks is None else 'gt_masks'
             raise DataError(f'video {window.video_id}: pixel=True needs {field}, but the window has none')
-        self._writer.add(window.frame_inds, window.scores, window.masks, truth, counted)
+        self._writer.add(window.frame_inds, window.scores, window.masks, truth, counted, window.top_words)
         if self._writer.num_covered == window.num_frames:
             self._finish()
 

@@ -48,6 +48,9 @@ class VideoEvaluation:
         scores: of the frames that count, after smoothing, NaN where a frame was not scored, float64 (n,).
         labels: 1 where the frame is anomalous, int64 (n,); None where there is no ground truth.
         fps: frames per second; None where that is not known.
+        top_words: the word that scores highest in each frame, '' where it is not one, None where it is not known,
+            object (n,); None where the model scores no words.
+        prompt_words: words that were named to the model.
         auc: AUC of its own scored frames; None where they are of one class or there is no ground truth.
     """
 
@@ -57,6 +60,8 @@ class VideoEvaluation:
     labels: np.ndarray | None
     auc: float | None = None
     fps: float | None = None
+    top_words: np.ndarray | None = None
+    prompt_words: frozenset[str] = frozenset()
 
     @property
     def scored(self) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 
 from lavida_mm.evaluation.functional.regions import detections_from_mask
 from lavida_mm.evaluation.pixel_statistics import PixelStatistics, round_probabilities
+from lavida_mm.evaluation.video_curve import UNDECIDED
 from lavida_mm.utils.atomic import atomic_path, is_temporary, write_json
 from lavida_mm.utils.errors import DataError
 
@@ -37,6 +38,7 @@ FORMAT = 'lavida_mm.prediction'
 FORMAT_VERSION = 1
 FOLDER_FILE = 'predictions.json'
 MASK_KINDS = ('none', 'float16', 'rle')
+NO_WORD = -1  # among the highest-scoring words: it is not one
 MASK_THRESHOLD = 0.5  # of the masks of yes and no, and of detections
 LONGEST_NAME = 200  # bytes; file systems end at 255
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same in every file: equal predictions are equal files
@@ -64,6 +66,8 @@ class Prediction:
         mask_stride: the file holds the mask of every that many-th frame that was looked at.
         pixel_counts: counts of the pixels by score and truth, see ``PixelStatistics.pack``; None where none were made.
         pixel_options: how the pixels were counted.
+        top_words: the word that scores highest in each frame that the model looked at, '' where it is not one, object
+            (S,); None where the file says nothing of it.
         meta: everything that the file says of itself.
     """
 
@@ -78,12 +82,18 @@ class Prediction:
     mask_stride: int
     pixel_counts: dict[str, np.ndarray] | None
     pixel_options: dict[str, Any]
+    top_words: np.ndarray | None = None
     meta: dict[str, Any] = field(default_factory=dict)
 
     @property
     def num_frames(self) -> int:
         """Length of the video."""
         return self.scores.size
+
+    @property
+    def categories(self) -> list[str]:
+        """Words that were named to the model; empty where the file does not say."""
+        return list(self.meta.get('categories') or [])
 
     def iter_masks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Frame number and mask, float16 (H, W) or bool (H, W), of each frame that has one, in order.
@@ -136,6 +146,7 @@ class PredictionWriter:
         self.meta = dict(meta or {})
         self.scores = np.full(num_frames, np.nan, dtype=np.float32)
         self.frame_inds: list[int] = []
+        self.top_words: list[int] = []  # places in the words of the prompt
         self.detections: list[np.ndarray] = []
         self.size: tuple[int, int] | None = None
         self._stack = ExitStack()
@@ -154,6 +165,7 @@ class PredictionWriter:
         masks: np.ndarray | None = None,
         truth: np.ndarray | None = None,
         counted: Sequence[bool] | np.ndarray | None = None,
+        top_words: Sequence[str] | np.ndarray | None = None,
     ) -> None:
         """Add the next frames of the video.
 
@@ -163,9 +175,11 @@ class PredictionWriter:
             masks: anomaly probability of each pixel, (T, H, W); None where the model gives none.
             truth: anomalous pixels, bool (T, H, W); None counts no pixels.
             counted: frames of which pixels are counted, bool (T,); None means all.
+            top_words: the word that scores highest in each frame, one of the ``categories`` in ``meta``, or '' where it
+                is not one, (T,); None where the model scores no words.
 
         Raises:
-            DataError: frames are out of order or out of range, or masks break a rule.
+            DataError: frames are out of order or out of range, masks break a rule, or a word was not named.
         """
         inds = [int(index) for index in frame_inds]
         n = self.scores.size
@@ -179,6 +193,8 @@ class PredictionWriter:
                 )
             self.scores[index : index + self.frame_interval] = score
             self.frame_inds.append(index)
+        if top_words is not None:
+            self._add_words(top_words)
         if masks is not None:
             self._add_masks(inds, masks, truth, [True] * len(inds) if counted is None else counted)
 
@@ -199,6 +215,8 @@ class PredictionWriter:
             self.meta.update(height=self.size[0], width=self.size[1])
         self._write('scores', self.scores)
         self._write('frame_inds', np.asarray(self.frame_inds, dtype=np.int32))
+        if self.top_words and len(self.top_words) == len(self.frame_inds):
+            self._write('top_words', np.asarray(self.top_words, dtype=np.int32))
         rows = np.concatenate(self.detections) if self.detections else np.zeros((0, 6))
         self._write('detections', rows.astype(np.float32))
         if self.pixels is not None:
@@ -213,6 +231,15 @@ class PredictionWriter:
         error = RuntimeError(f'{self.path} was given up')
         with suppress(RuntimeError):
             self._stack.__exit__(RuntimeError, error, None)
+
+    def _add_words(self, top_words: Sequence[str] | np.ndarray) -> None:
+        places = {word: place for place, word in enumerate(self.meta.get('categories', ()))} | {UNDECIDED: NO_WORD}
+        for word in top_words:
+            if word not in places:
+                raise DataError(
+                    f'video {self.video_id}: all of its windows must name the same words, but {word!r} came later'
+                )
+            self.top_words.append(places[word])
 
     def _add_masks(
         self, inds: list[int], masks: np.ndarray, truth: np.ndarray | None, counted: Sequence[bool] | np.ndarray
@@ -319,6 +346,9 @@ def read_prediction(path: str | Path) -> Prediction:
         detections = _read_array(archive, path, 'detections', np.float32, 2)
         names = [name.removesuffix('.npy') for name in archive.namelist() if name.startswith('pixels_')]
         counts = {name.removeprefix('pixels_'): _read_array(archive, path, name) for name in names}
+        top_words = None
+        if 'top_words.npy' in archive.namelist():
+            top_words = _name_words(_read_array(archive, path, 'top_words', np.int32, 1), meta, frame_inds.size, path)
     try:
         prediction = Prediction(
             path=path,
@@ -332,6 +362,7 @@ def read_prediction(path: str | Path) -> Prediction:
             mask_stride=int(meta['mask_stride']),
             pixel_counts=counts or None,
             pixel_options=dict(meta['pixel_options'] or {}),
+            top_words=top_words,
             meta=meta,
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -344,6 +375,19 @@ def read_prediction(path: str | Path) -> Prediction:
     if detections.shape[1] != 6:
         raise DataError(f'{path}: detections must be of shape (D, 6), got {detections.shape}')
     return prediction
+
+
+def _name_words(places: np.ndarray, meta: Mapping[str, Any], num_frames: int, path: Path) -> np.ndarray:
+    """The words at some places of the prompt, object (S,)."""
+    words = meta.get('categories')
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise DataError(f'{path}: meta.json: categories must be a list of words, got {words!r:.80}')
+    if places.size != num_frames or (places.size and not NO_WORD <= places.min() <= places.max() < len(words)):
+        raise DataError(
+            f'{path}: top_words must name one of {len(words)} words for each of {num_frames} frames, got '
+            f'{places.size} places from {places.min(initial=0)} to {places.max(initial=0)}'
+        )
+    return np.asarray([*words, UNDECIDED], dtype=object)[places]  # NO_WORD is the last place
 
 
 def _check_format(meta: Any, path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lavida_mm.evaluation.category_figures import add_category_figures
 from lavida_mm.evaluation.evaluation import Coverage, Evaluation, Figures, VideoEvaluation
 from lavida_mm.evaluation.event_figures import add_event_figures, check_event_options
 from lavida_mm.evaluation.frame_figures import add_frame_figures
@@ -13,7 +14,7 @@ from lavida_mm.evaluation.functional.smoothing import smooth
 from lavida_mm.evaluation.pixel_statistics import PixelStatistics
 from lavida_mm.evaluation.protocols import Protocol, get_protocol
 from lavida_mm.evaluation.region_figures import add_region_figures
-from lavida_mm.evaluation.video_curve import VideoCurve, write_scores
+from lavida_mm.evaluation.video_curve import VideoCurve, write_scores, write_words
 from lavida_mm.structures import VideoRecord
 from lavida_mm.utils.errors import DataError, UsageError
 
@@ -95,6 +96,8 @@ class Scoreboard:
         *,
         num_frames: int | None = None,
         fps: float | None = None,
+        top_words: Sequence[str | None] | np.ndarray | None = None,
+        prompt_words: Iterable[str] = (),
     ) -> None:
         """Add the scores of some frames of one video.
 
@@ -105,6 +108,9 @@ class Scoreboard:
             frame_interval: each score holds for that many frames, its own the first; they end with the video.
             num_frames: length of the video, where the records do not say it.
             fps: its frames per second, likewise.
+            top_words: the word that scores highest in each frame, '' where it is not one, (T,); each holds as the score
+                does. None: the model scores no words.
+            prompt_words: words that were named to the model.
 
         Raises:
             DataError: the video is unknown, a frame lies outside of it, a score is no number, or a frame has another
@@ -135,6 +141,8 @@ class Scoreboard:
             write_scores(written, np.repeat(part_values, frame_interval)[inside], video_id, held[inside])
             curve.scores[held[inside]] = written
         curve.sampled[inds] = True
+        if top_words is not None:
+            self._add_words(curve, inds, np.asarray(top_words, dtype=object), frame_interval, prompt_words)
 
     def set_curve(self, video_id: str, scores: np.ndarray) -> None:
         """Set the scores of all frames of one video, as another system gives them.
@@ -223,6 +231,8 @@ class Scoreboard:
         curve.fps = prediction.meta.get('fps')
         curve.sampled[:] = False
         curve.sampled[prediction.frame_inds] = True
+        if prediction.top_words is not None:
+            self._add_words(curve, prediction.frame_inds, prediction.top_words, interval, prediction.categories)
         if prediction.has_detections:
             self.add_detections(video_id, prediction.detections, frames=prediction.frame_inds)
         if self.pixel and self.counts_pixels(self.records[video_id]):
@@ -267,6 +277,11 @@ class Scoreboard:
             mine.detections += other.detections
             mine.exact |= other.exact
             mine.fps = mine.fps or other.fps
+            mine.prompt_words |= other.prompt_words
+            if mine.top_words is None:
+                mine.top_words = other.top_words
+            elif other.top_words is not None:
+                write_words(mine.top_words, other.top_words)
         try:
             self.pixels.add_frames(state['frames'], state['frame_aucs'])
         except ValueError as error:
@@ -294,6 +309,7 @@ class Scoreboard:
         videos = [self._evaluate_video(video_id) for video_id in sorted(self.records)]
         coverage = self._check_coverage(videos, figures.notes)
         add_frame_figures(figures, videos, self.protocol)
+        add_category_figures(figures, videos)
         if self.events is not None:
             add_event_figures(figures, videos, self.events)
         if self.pixel:
@@ -381,6 +397,21 @@ class Scoreboard:
             found.sampled = ~np.isnan(scores)
         return found
 
+    @staticmethod
+    def _add_words(
+        curve: VideoCurve, inds: np.ndarray, words: np.ndarray, interval: int, prompt_words: Iterable[str]
+    ) -> None:
+        """Let the highest-scoring words hold as their frames' scores do."""
+        curve.prompt_words.update(prompt_words)
+        if curve.top_words is None:
+            curve.top_words = np.full(curve.scores.size, None, dtype=object)
+        for step in range(interval):
+            held = inds + step
+            inside = held < curve.scores.size
+            written = curve.top_words[held[inside]]
+            write_words(written, words[inside])
+            curve.top_words[held[inside]] = written
+
     def counts_pixels(self, record: VideoRecord) -> bool:
         """Whether the pixels of a video can be counted: it has masks, or is known to need none."""
         return self.pixel and record.has_ground_truth and (record.masks is not None or not record.intervals)
@@ -442,13 +473,16 @@ class Scoreboard:
         exact = curve is not None and curve.exact
         counted = n if exact else self.protocol.count_frames(n)
         scores = np.full(counted, np.nan) if curve is None else curve.scores[:counted].copy()
+        words = None if curve is None or curve.top_words is None else curve.top_words[:counted].copy()
         interval = self.protocol.interval_of(self.benchmark)
         if interval is not None:
-            scores = scores[np.arange(counted) // interval * interval]
+            held = np.arange(counted) // interval * interval
+            scores, words = scores[held], None if words is None else words[held]
         scores[self.protocol.count_scored(counted, self.benchmark) :] = np.nan
         labels = record.frame_labels(n)[:counted] if record.has_ground_truth else None
         fps = record.fps or (curve.fps if curve else None)
-        video = VideoEvaluation(video_id, record, scores, labels, fps=fps)
+        named = frozenset() if curve is None else frozenset(curve.prompt_words)
+        video = VideoEvaluation(video_id, record, scores, labels, fps=fps, top_words=words, prompt_words=named)
         if video.scored.any():
             if self.protocol.smoothing is not None:
                 scores[video.scored] = smooth(scores[video.scored], **self.protocol.smoothing)

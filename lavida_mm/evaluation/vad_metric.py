@@ -199,7 +199,14 @@ class VADMetric(BaseMetric):
     def _add(self, board: Scoreboard, window: ScoredWindow) -> None:
         video_id, inds = window.video_id, window.frame_inds.tolist()
         board.add_window(
-            video_id, inds, window.scores, window.frame_interval, num_frames=window.num_frames, fps=window.fps
+            video_id,
+            inds,
+            window.scores,
+            window.frame_interval,
+            num_frames=window.num_frames,
+            fps=window.fps,
+            top_words=window.top_words,
+            prompt_words=window.categories,
         )
         if not self.pixel and not self.regions:
             return

@@ -1,15 +1,16 @@
 """One item of a test set as the model returns it, checked, and cut to the frames that count."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from lavida_mm.evaluation.video_curve import UNDECIDED
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['ScoredWindow', 'read_window']
+__all__ = ['ScoredWindow', 'find_top_words', 'read_window']
 
 
 @dataclass
@@ -27,6 +28,8 @@ class ScoredWindow:
         truth: anomalous pixels, bool (T, H, W); None where the sample has none.
         categories: words of the prompt.
         template: number of the prompt template.
+        top_words: the word that scores highest in each frame, ``UNDECIDED`` where it is not one, object (T,); None
+            where the model scores no words.
     """
 
     video_id: str
@@ -39,6 +42,7 @@ class ScoredWindow:
     truth: np.ndarray | None
     categories: list[str]
     template: int
+    top_words: np.ndarray | None = None
 
 
 def read_window(sample: Any) -> ScoredWindow:
@@ -67,6 +71,7 @@ def read_window(sample: Any) -> ScoredWindow:
     fine = (scores >= 0) & (scores <= 1)  # a NaN fails both
     if not fine.all():
         raise DataError(f'video {video_id}: pred_frame_scores must be in [0, 1], got {scores[~fine][0]}')
+    categories = [str(word) for word in items.get('categories', ())]
     return ScoredWindow(
         video_id=video_id,
         num_frames=int(items['num_frames']),
@@ -76,9 +81,45 @@ def read_window(sample: Any) -> ScoredWindow:
         scores=scores,
         masks=_read_maps(items, 'pred_masks', part),
         truth=_read_truth(items, part),
-        categories=[str(word) for word in items.get('categories', ())],
+        categories=categories,
         template=int(items.get('template', 0)),
+        top_words=_read_top_words(items, categories, len(inds), part),
     )
+
+
+def find_top_words(scores: np.ndarray, words: Sequence[str]) -> np.ndarray:
+    """The word that scores highest in each frame; ``UNDECIDED`` where several do.
+
+    Args:
+        scores: (T, n).
+        words: n words.
+
+    Returns:
+        object (T,).
+
+    Examples:
+        >>> find_top_words(np.array([[0.1, 0.9], [0.4, 0.4]]), ['fire', 'fall']).tolist()
+        ['fall', '']
+    """
+    top = np.asarray(words, dtype=object)[scores.argmax(axis=1)]
+    top[(scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1] = UNDECIDED
+    return top
+
+
+def _read_top_words(
+    items: Mapping[str, Any], categories: Sequence[str], num_frames: int, part: slice
+) -> np.ndarray | None:
+    if items.get('pred_category_scores') is None or not categories:
+        return None
+    scores = _to_numpy(items['pred_category_scores'])
+    if scores.shape != (num_frames, len(categories)):
+        raise DataError(
+            f'video {items["video_id"]}: pred_category_scores must be of shape (frames, words) '
+            f'{(num_frames, len(categories))}, got {scores.shape}'
+        )
+    if np.isnan(scores[part]).any():
+        raise DataError(f'video {items["video_id"]}: pred_category_scores must be numbers, got nan')
+    return find_top_words(scores[part], categories)
 
 
 def _read_maps(items: Mapping[str, Any], field: str, part: slice) -> np.ndarray | None:

@@ -7,6 +7,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from lavida_mm.models.mask_heads import FrameFeatures
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
 
@@ -16,7 +17,7 @@ __all__ = ['LAVIDA']
 class _Encoded(NamedTuple):
     """What the heads need of one batch of clips with F frames in all."""
 
-    features: Tensor  # (F, C, h, w)
+    features: FrameFeatures
     projected: object  # ProjectorOutput
     lm_loss: Tensor  # ()
 
@@ -30,7 +31,8 @@ class LAVIDA(BaseModel):
 
     Args:
         mllm: config of the multimodal LLM (section 3.2), e.g. ``MLLMBackbone``.
-        text_encoder: config of the encoder of the named words, e.g. ``CLIPTextEncoder``.
+        text_encoder: config of the encoder of the named words, e.g. ``CLIPTextEncoder``. One with a method ``bind`` is
+            given the MLLM: ``MLLMTextEncoder``.
         projector: config of the projector (section 3.4), e.g. ``MultiScaleSemanticProjector``.
         mask_head: config of the mask head (section 3.5), e.g. ``AnomalyMaskHead``.
         compressor: config of the visual token compressor (section 3.3); None keeps all tokens.
@@ -59,6 +61,8 @@ class LAVIDA(BaseModel):
         self.compressor = MODELS.build(compressor) if compressor is not None else None
         self.token_filter = MODELS.build(token_filter) if token_filter is not None else None
         self.text_encoder = MODELS.build(text_encoder)
+        if hasattr(self.text_encoder, 'bind'):  # it takes its features from the MLLM
+            self.text_encoder.bind(self.mllm)
         self.projector = MODELS.build(projector)
         self.mask_head = MODELS.build(mask_head)
         self.lm_loss_weight = lm_loss_weight
@@ -99,12 +103,12 @@ class LAVIDA(BaseModel):
         categories = [sample.categories for sample in data_samples]
         templates = [sample.get('template', 0) for sample in data_samples]
         read = self.mllm(inputs, categories, templates, self.compressor, self.token_filter)
-        features = self.mask_head.encode(inputs)  # (F, C, h, w)
+        features = self.mask_head.encode(inputs, data_samples)
         text, text_mask = self._encode_words(categories)  # (B, n, Ct), (B, n)
-        frames_per_clip = torch.tensor([len(clip) for clip in inputs], device=features.device)
+        frames_per_clip = torch.tensor(features.lengths, device=features.device)
         clip_index = torch.arange(len(inputs), device=features.device).repeat_interleave(frames_per_clip)  # (F,)
         projected = self.projector(
-            read.seg_states, text, text_mask, features, self.mask_head.position_encoding(), clip_index
+            read.seg_states, text, text_mask, features.deep, self.mask_head.position_encoding(), clip_index
         )
         return _Encoded(features, projected, read.loss)
 

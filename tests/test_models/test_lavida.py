@@ -10,8 +10,8 @@ from lavida_mm.structures import VADDataSample
 from tests.conftest import ROOT
 
 
-def tiny_model(**changes) -> torch.nn.Module:
-    cfg = Config.fromfile(ROOT / 'configs' / 'lavida_tiny.py')
+def tiny_model(config: str = 'lavida_tiny.py', **changes) -> torch.nn.Module:
+    cfg = Config.fromfile(ROOT / 'configs' / config)
     cfg.merge_from_dict(changes)
     torch.manual_seed(0)
     return MODELS.build(cfg.model)
@@ -39,6 +39,7 @@ def make_sample(
     sample.gt_masks[:, 20:50, 30:60] = anomalous
     sample.gt_frame_labels = torch.full((num_frames,), int(anomalous))
     sample.gt_category_labels = torch.zeros(len(categories), dtype=torch.long)
+    sample.gt_category_labels[0] = int(anomalous)
     return clip, sample
 
 
@@ -56,8 +57,9 @@ def model() -> torch.nn.Module:
     return tiny_model()
 
 
-def test_loss_reaches_every_trained_parameter_and_no_other():
-    model = tiny_model().train()
+@pytest.mark.parametrize('config', ['lavida_tiny.py', 'lavida_tiny_sam2.py', 'examples/tiny_sam2_memory.py'])
+def test_loss_reaches_every_trained_parameter_and_no_other(config):
+    model = tiny_model(config).train()
     clips, samples = make_batch()
     losses = model(clips, samples, mode='loss')
     assert set(losses) == {'loss_focal', 'loss_dice', 'loss_iou', 'loss_object', 'loss_lm'}
@@ -87,7 +89,9 @@ def test_predict_gives_scores_and_masks_of_the_contract(model):
             assert scores.min() >= 0 and scores.max() <= 1
 
 
-def test_a_batch_equals_its_samples_one_by_one(model):
+@pytest.mark.parametrize('config', [None, 'examples/tiny_sam2_memory.py'])
+def test_a_batch_equals_its_samples_one_by_one(model, config):
+    model = tiny_model(config) if config else model
     model.eval()
     clips, samples = make_batch()
     with torch.no_grad():

@@ -7,6 +7,7 @@ import sys
 import pytest
 from mmengine.config import Config
 
+from lavida_mm.models.parameter_table import format_bytes
 from lavida_mm.models.tiny.builders import MLLM_FAMILIES, save_tiny_mllm
 from lavida_mm.registry import MODELS
 from lavida_mm.utils.errors import UsageError, run_tool
@@ -162,8 +163,8 @@ def test_tokens_and_parts_of_every_family(tool, family, tmp_path):
     assert summary['parts']['mllm.rows of <SEG>']['parameters'] in (96, 192)  # once where embeddings and head are tied
 
 
-def test_memory_reads_well(tool):
-    assert [tool.format_bytes(number) for number in (0, 86_016, 2**30)] == ['0.00 MiB', '0.08 MiB', '1.00 GiB']
+def test_memory_reads_well():
+    assert [format_bytes(number) for number in (0, 86_016, 2**30)] == ['0.00 MiB', '0.08 MiB', '1.00 GiB']
 
 
 @pytest.mark.parametrize(

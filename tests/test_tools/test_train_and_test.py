@@ -61,7 +61,10 @@ def test_metrics_are_flat_and_the_table_shows_them(reference):
     assert (metrics.pop('vad/benchmark'), metrics.pop('vad/options')) == ('toy', {'window': 3})
     coverage = dict(videos_scored=4, videos_known=4, frames_scored=26, frames_known=26, anomalous_frames=8)
     assert metrics.pop('vad/coverage') == coverage
-    assert metrics.pop('vad/undefined') == {'far_at_0.5': 'no scored video is normal'}
+    assert metrics.pop('vad/undefined') == {
+        'far_at_0.5': 'no scored video is normal',
+        'category_top1': 'the scores are of frames, not of words',
+    }
     assert metrics.pop('vad/notes') == []
     assert metrics['vad/coverage_frames'] == 1
     assert metrics['vad/num_frames'] == 5 + 6 + 7 + 8

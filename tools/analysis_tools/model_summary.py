@@ -11,17 +11,12 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from lavida_mm.utils.errors import UsageError, config_errors, run_tool
-
-Parts = dict[str, list[Any]]  # name of a part -> its parameters
-
-OPTIMIZER_BYTES = 12  # per trained parameter, in float32: AdamW's two moments, 8, and the gradient, 4
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,61 +46,6 @@ def build_on_meta(config: Any) -> Any:
         return MODELS.build(config.model)
 
 
-def mllm_parts(mllm: Any) -> Parts:
-    """The parameters of a multimodal LLM by what they are for; what connects tower and language to the tower's."""
-    language = {id(parameter) for parameter in mllm.language_model.parameters()}
-    ends = (mllm.model.get_input_embeddings(), mllm.model.get_output_embeddings())
-    embeddings = {id(parameter) for module in ends for parameter in module.parameters()}
-    rows = set() if mllm.seg_rows is None else {id(parameter) for parameter in mllm.seg_rows.parameters()}
-    names = ('vision tower', 'language model', 'adapters', 'embeddings and head', 'rows of <SEG>')
-    parts: Parts = {name: [] for name in names}
-    for name, parameter in mllm.named_parameters():
-        if 'lora_' in name:
-            parts['adapters'].append(parameter)
-        elif id(parameter) in rows:
-            parts['rows of <SEG>'].append(parameter)
-        elif id(parameter) in embeddings:
-            parts['embeddings and head'].append(parameter)
-        else:
-            parts['language model' if id(parameter) in language else 'vision tower'].append(parameter)
-    return parts
-
-
-def mask_head_parts(head: Any) -> Parts:
-    """The parameters of a mask head: the segmenter's image encoder, and all that decodes."""
-    encoder = {id(parameter) for parameter in head.segmenter.image_encoder.parameters()}
-    parts: Parts = {'image encoder': [], 'decoder': []}
-    for parameter in head.parameters():
-        parts['image encoder' if id(parameter) in encoder else 'decoder'].append(parameter)
-    return parts
-
-
-def collect_parts(model: Any) -> Parts:
-    """Parameters of each part of the model, and of the parts of its two largest."""
-    parts: Parts = {}
-    for name, child in model.named_children():
-        if name == 'data_preprocessor':
-            continue
-        parts[name] = list(child.parameters())
-        inner = {'mllm': mllm_parts, 'mask_head': mask_head_parts}.get(name)
-        if inner is not None:
-            parts.update({f'{name}.{part}': found for part, found in inner(child).items()})
-    return parts
-
-
-def count(parameters: Iterable[Any]) -> dict[str, Any]:
-    """Number of parameters, of trained ones, their share, and the bytes that training them takes."""
-    parameters = list(parameters)
-    total = sum(parameter.numel() for parameter in parameters)
-    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    return {
-        'parameters': total,
-        'trainable': trained,
-        'trainable_share': trained / total if total else 0.0,
-        'optimizer_bytes': OPTIMIZER_BYTES * trained,
-    }
-
-
 def most_tokens(mllm: Any, num_frames: int, training: bool) -> int:
     """Visual tokens of a clip whose frames fill the pixel budget; a family with frames of one size has no other."""
     shown = min(num_frames, mllm.llm_sample_frames or num_frames)
@@ -129,6 +69,8 @@ def count_tokens(model: Any, num_frames: int, size: tuple[int, int]) -> dict[str
 
 def summarise(config: Any, num_frames: int | None, size: tuple[int, int]) -> dict[str, Any]:
     """All figures of one config."""
+    from lavida_mm.models.parameter_table import collect_parts, count
+
     model = build_on_meta(config)
     parts = {name: count(parameters) for name, parameters in collect_parts(model).items()}
     summary = {'parts': parts, 'total': count(model.parameters())}
@@ -141,38 +83,16 @@ def summarise(config: Any, num_frames: int | None, size: tuple[int, int]) -> dic
     return summary
 
 
-def format_table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows as aligned columns, the first to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *others in rows:
-        cells = [f'{text:>{width}}' for text, width in zip(others, widths[1:], strict=True)]
-        lines.append('  '.join([f'{first:<{widths[0]}}', *cells]))
-    return '\n'.join(lines)
-
-
 def format_billions(billions: float) -> str:
     """A number of parameters in billions, or in millions where there are few."""
     return f'{billions:.2f} B' if billions >= 0.1 else f'{1000 * billions:.2f} M'
 
 
-def format_bytes(number: int) -> str:
-    """Bytes in GiB, or in MiB where there are few."""
-    return f'{number / 2**30:.2f} GiB' if number >= 2**30 else f'{number / 2**20:.2f} MiB'
-
-
 def describe(summary: dict[str, Any]) -> str:
     """The summary as tables."""
-    rows = [('part', 'parameters', 'trainable', 'share', 'optimizer')]
-    for name, figures in [*summary['parts'].items(), ('total', summary['total'])]:
-        label = f'  {name.split(".")[1]}' if '.' in name else name
-        share = f'{figures["trainable_share"]:.2%}'
-        memory = format_bytes(figures['optimizer_bytes'])
-        rows.append((label, f'{figures["parameters"]:,}', f'{figures["trainable"]:,}', share, memory))
-    origin = (
-        f"optimizer: AdamW's two moments and the gradient in float32, {OPTIMIZER_BYTES} bytes per trained parameter"
-    )
-    text = f'{format_table(rows)}\n\n{origin}'
+    from lavida_mm.models.parameter_table import format_parts, format_table
+
+    text = format_parts(summary['parts'], summary['total'])
     if 'visual_tokens' in summary:
         clip = summary['clip']
         rows = [('visual tokens', 'before', 'after', 'at most', 'at most after')]

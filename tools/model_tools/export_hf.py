@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from lavida_mm.utils.errors import DataError, UsageError, config_errors, run_tool
 
+EXPORTED = ('.json', '.jinja', '.safetensors', '.txt', '.model')  # endings of what a model's folder holds
+
 
 def parse_args() -> argparse.Namespace:
     from mmengine.config import DictAction
@@ -35,6 +37,28 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check_output(output: Path, overwrite: bool, pretrained: str) -> None:
+    """Refuse to replace anything but an earlier export.
+
+    Args:
+        output: folder to write.
+        overwrite: whether the user allows it.
+        pretrained: the base model.
+
+    Raises:
+        DataError: something is there that is not an export, or that must not go.
+    """
+    if not output.exists():
+        return
+    if not overwrite:
+        raise DataError(f'{output}: exists already; --overwrite replaces it')
+    if output.resolve() == Path(pretrained).resolve():
+        raise DataError(f'{output}: is the base model itself, which the checkpoint needs')
+    foreign = [entry.name for entry in output.iterdir() if entry.suffix not in EXPORTED] if output.is_dir() else ['']
+    if foreign or not (output / 'config.json').is_file():
+        raise DataError(f'{output}: --overwrite replaces an earlier export, and this is none')
+
+
 def main() -> None:
     args = parse_args()
 
@@ -47,9 +71,8 @@ def main() -> None:
     from lavida_mm.models.mllm.export import export_merged
     from lavida_mm.utils.atomic import atomic_folder
 
-    if args.output.exists() and not args.overwrite:
-        raise DataError(f'{args.output}: exists already; --overwrite replaces it')
     config = load_config(args.config, args.cfg_options)
+    check_output(args.output, args.overwrite, config.get('model', {}).get('mllm', {}).get('pretrained', ''))
     path = find_last_checkpoint(args.checkpoint) if args.checkpoint.is_dir() else args.checkpoint
     if path is None or not path.is_file():
         raise DataError(f'{args.checkpoint}: no checkpoint found')

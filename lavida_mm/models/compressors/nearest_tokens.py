@@ -20,7 +20,7 @@ FINE = 2.0**-36  # share of a squared distance to which float64 products must kn
 TIE = 2.0**-44  # squared distances that differ by a smaller share count as equal: float64 may have rounded either
 OBSERVED_ERROR_FACTOR = 4  # largest error of all products, in units of the largest of the products that are known
 CROWD_ROWS, CROWD_COLUMNS = 256, 512  # the same in float64
-PAIR_ELEMENTS = 2**20  # of the differences of pairs
+PAIR_ELEMENTS = 2**19  # of the differences of pairs
 
 
 class Screening(NamedTuple):
@@ -155,14 +155,14 @@ class NearestTokens:
         num_pairs, num_channels = len(first), self.tokens.shape[1]
         distances = self.tokens.new_empty(num_pairs, dtype=torch.float64)
         step = min(num_pairs, max(1, PAIR_ELEMENTS // num_channels))
-        narrow = self.tokens.new_empty(step, num_channels)  # one piece of memory for all parts
-        wide = narrow.new_empty(narrow.shape, dtype=torch.float64)
+        # A few pieces of memory for all parts: those that come and go leave holes.
+        selected = self.tokens.new_empty(step, num_channels)
+        left, right = self.tokens.new_empty(2, step, num_channels, dtype=torch.float64)
         for part in parts_of(num_pairs, step):
-            tokens, differences = narrow[: part.stop - part.start], wide[: part.stop - part.start]
-            torch.index_select(self.tokens, 0, first[part], out=tokens)
-            differences.copy_(tokens)
-            torch.index_select(self.tokens, 0, second[part], out=tokens)
-            torch.sum(differences.sub_(tokens).square_(), dim=1, out=distances[part])
+            length = part.stop - part.start
+            for indices, wide in ((first[part], left), (second[part], right)):
+                wide[:length].copy_(torch.index_select(self.tokens, 0, indices, out=selected[:length]))
+            torch.sum(left[:length].sub_(right[:length]).square_(), dim=1, out=distances[part])
         return distances
 
     def _product_error(self) -> Tensor:

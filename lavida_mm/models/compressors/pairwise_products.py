@@ -10,7 +10,7 @@ __all__ = ['MadeProducts', 'StoredProducts', 'multiply_pairs', 'parts_of']
 
 MAX_STORED_TOKENS = 8192  # half of the products of more would take over 128 MiB
 STRIP, BLOCK = 1024, 256  # columns that are stored together, and rows that are multiplied with them in one go
-CHUNK_ELEMENTS = 2**21  # of stored products that are handed out in one go
+CHUNK_ELEMENTS = 2**22  # of stored products that are handed out in one go
 WIDE_CHUNK_ELEMENTS = 2**24  # of products that are made in one go
 SQUARES = 2.0**-60, 2.0**100  # the largest squared norm lies between them, or the tokens are scaled
 
@@ -38,28 +38,34 @@ class StoredProducts:
         mean = tokens.mean(dim=0)  # any point in their midst would do
         self.spans = list(parts_of(len(tokens), STRIP))
         self.strips = []  # of tokens[:stop] with tokens[start:stop], (stop, stop - start)
+        # Few large pieces of memory: many that come and go leave holes.
+        store = self.squares.new_empty(sum(span.stop * (span.stop - span.start) for span in self.spans))
+        right_memory = store.new_empty(min(STRIP, len(tokens)), tokens.shape[1])
+        left_memory = store.new_empty(min(2 * BLOCK, len(tokens)), tokens.shape[1])
         for span in self.spans:
-            start, stop = span.start, span.stop
-            right = (tokens[span] - mean).float()
+            width = span.stop - span.start
+            right = torch.sub(tokens[span], mean, out=right_memory[:width])
             torch.linalg.vector_norm(right, dim=1, out=self.squares[span]).square_()
-            strip = right.new_empty(stop, len(right))
-            for block in parts_of(start, BLOCK):
-                torch.mm((tokens[block] - mean).float(), right.T, out=strip[block])
-            square = strip[start:]
-            for block in parts_of(len(right), BLOCK):
+            strip, store = store[: span.stop * width].view(span.stop, width), store[span.stop * width :]
+            for block in parts_of(span.start, len(left_memory)):
+                left = torch.sub(tokens[block], mean, out=left_memory[: block.stop - block.start])
+                torch.mm(left, right.T, out=strip[block])
+            square = strip[span.start :]
+            for block in parts_of(width, BLOCK):
                 torch.mm(right[block], right[block.start :].T, out=square[block, block.start :])
                 square[block.stop :, block] = square[block, block.stop :].T
             self.strips.append(strip)
         self.known = torch.cat([strip[-strip.shape[1] :].diagonal() for strip in self.strips])
 
     def parts(self, rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Products (b, M) of parts of sorted rows (B,) with sorted columns (M,), free to be changed."""
+        """Products (b, M) of parts of sorted rows (B,) with sorted columns (M,); they last until the next part."""
         row_cuts, column_cuts = self._cut(rows), self._cut(columns)
-        step = max(1, CHUNK_ELEMENTS // len(columns))
+        step = min(STRIP, len(rows), max(1, CHUNK_ELEMENTS // len(columns)))
+        memory = self.squares.new_empty(step, len(columns))  # one piece for all parts
         for number, (start, stop) in enumerate(pairwise(row_cuts)):
             for part in parts_of(stop, step, start):
                 chosen = self._places(number, rows, row_cuts, part)
-                products = self.squares.new_empty(part.stop - part.start, len(columns))
+                products = memory[: part.stop - part.start]
                 for other, (begin, end) in enumerate(pairwise(column_cuts)):
                     if begin < end:
                         places = self._places(other, columns, column_cuts, slice(begin, end))
@@ -98,10 +104,12 @@ class MadeProducts:
         self.known = (self.centred[:BLOCK] @ self.centred.T).diagonal()
 
     def parts(self, rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Products (b, M) of parts of rows (B,) with columns (M,), free to be changed."""
+        """Products (b, M) of parts of rows (B,) with columns (M,); they last until the next part."""
         others = self.centred if len(columns) == len(self.centred) else self.centred[columns]
-        for part in parts_of(len(rows), max(1, WIDE_CHUNK_ELEMENTS // len(columns))):
-            yield part, self.centred[rows[part]] @ others.T
+        step = min(len(rows), max(1, WIDE_CHUNK_ELEMENTS // len(columns)))
+        memory = self.squares.new_empty(step, len(columns))  # one piece for all parts
+        for part in parts_of(len(rows), step):
+            yield part, torch.mm(self.centred[rows[part]], others.T, out=memory[: part.stop - part.start])
 
 
 def multiply_pairs(tokens: Tensor) -> StoredProducts | MadeProducts:

@@ -74,8 +74,8 @@ class StaticTokenFilter(BaseModule):
 
     def __init__(self, *, threshold: float = 0.01, when: str = 'always', init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        if not 0 <= threshold <= 2:
-            raise ValueError(f'threshold must be in [0, 2], got {threshold}')
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 2:
+            raise ValueError(f'threshold must be a number in [0, 2], got {threshold!r}')
         if when not in WHEN:
             raise ValueError(f'when must be one of {", ".join(WHEN)}, got {when!r}')
         self.threshold = threshold

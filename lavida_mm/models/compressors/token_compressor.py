@@ -16,8 +16,8 @@ __all__ = ['TokenCompressor', 'TokenMerge', 'check_ratio', 'check_tokens', 'coun
 
 def check_ratio(keep_ratio: float) -> None:
     """Raise ValueError unless ``keep_ratio`` lies in (0, 1]; NaN does not."""
-    if not 0 < keep_ratio <= 1:
-        raise ValueError(f'keep_ratio must be in (0, 1], got {keep_ratio}')
+    if isinstance(keep_ratio, bool) or not isinstance(keep_ratio, int | float) or not 0 < keep_ratio <= 1:
+        raise ValueError(f'keep_ratio must be a number in (0, 1], got {keep_ratio!r}')
 
 
 def check_tokens(tokens: Tensor) -> None:

@@ -3,6 +3,7 @@
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from lavida_mm.models.losses.precision import at_least_float32
 from lavida_mm.registry import MODELS
 
 __all__ = ['DiceLoss', 'dice_loss']
@@ -19,7 +20,7 @@ def dice_loss(logits: Tensor, targets: Tensor, smooth: float = 1.0) -> Tensor:
     Returns:
         One value in [0, 1] per mask, (...).
     """
-    probabilities = logits.float().sigmoid()
+    probabilities = at_least_float32(logits).sigmoid()
     targets = targets.to(probabilities).expand_as(probabilities)
     overlap = (probabilities * targets).sum(dim=(-2, -1))
     total = probabilities.sum(dim=(-2, -1)) + targets.sum(dim=(-2, -1))

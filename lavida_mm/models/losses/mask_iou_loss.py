@@ -4,6 +4,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from lavida_mm.models.losses.precision import at_least_float32
 from lavida_mm.registry import MODELS
 
 __all__ = ['MaskIoULoss', 'mask_iou']
@@ -51,4 +52,4 @@ class MaskIoULoss(BaseModule):
         Returns:
             One value per mask, (...).
         """
-        return self.loss_weight * (predicted.float() - mask_iou(logits, targets)).abs()
+        return self.loss_weight * (at_least_float32(predicted) - mask_iou(logits, targets)).abs()

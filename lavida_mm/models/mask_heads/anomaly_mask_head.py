@@ -1,22 +1,28 @@
 """From features and prompts to losses, or to masks and scores."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lavida_mm.models.mask_heads.sam import SegmenterOutput
+from lavida_mm.models.losses.best_of_masks import best_of_masks
+from lavida_mm.models.mask_heads.feature_cache import FeatureCache
+from lavida_mm.models.mask_heads.frame_features import FrameFeatures
+from lavida_mm.models.mask_heads.segmenter import SegmenterOutput
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
 
 __all__ = ['AnomalyMaskHead', 'category_logits', 'gate_masks', 'select_masks']
 
 GATES = ('hard', 'soft', 'none')
+CATEGORY_SCORES = ('auto', 'cosine', 'similarity')
+LOSS_NORMS = ('frames', 'positives')
 MASK_CHOICES = ('best_iou', 'single')
-NO_OBJECT_LOGIT = -1024.0  # the authors' value
 COSINE_SCALE = 10.0
 
 
@@ -43,21 +49,20 @@ def gate_masks(mask_logits: Tensor, object_logits: Tensor, gate: str) -> Tensor:
     Args:
         mask_logits: (T, H, W).
         object_logits: (T,).
-        gate: ``hard`` empties the masks of frames whose object logit is not above 0, as the authors do; ``soft``
-            multiplies the pixels' probabilities by the frame's; ``none`` leaves them alone.
+        gate: ``hard`` empties the masks of frames whose object logit is not above 0, as the authors do with logits of
+            -1024; ``soft`` multiplies the pixels' probabilities by the frame's; ``none`` leaves them alone.
 
     Returns:
         Probabilities, float32 (T, H, W).
     """
-    mask_logits = mask_logits.float()
+    probabilities = mask_logits.float().sigmoid()
     object_logits = object_logits.float()[:, None, None]
     if gate == 'hard':
-        mask_logits = mask_logits.masked_fill(object_logits <= 0, NO_OBJECT_LOGIT)
-    probabilities = mask_logits.sigmoid()
-    return probabilities * object_logits.sigmoid() if gate == 'soft' else probabilities
+        return probabilities.masked_fill_(object_logits <= 0, 0.0)
+    return probabilities.mul_(object_logits.sigmoid()) if gate == 'soft' else probabilities
 
 
-def category_logits(sparse: Tensor, categories: Tensor, similarity: Tensor | None) -> Tensor:
+def category_logits(sparse: Tensor, categories: Tensor | None, similarity: Tensor | None) -> Tensor | None:
     """How strongly each named word is found in each frame.
 
     With a pixel-text similarity map it is the map's maximum over the frame. Without one it is the scaled cosine
@@ -65,16 +70,44 @@ def category_logits(sparse: Tensor, categories: Tensor, similarity: Tensor | Non
 
     Args:
         sparse: prompts, (F, P, C).
-        categories: embeddings of the words, (F, n, C).
-        similarity: similarity logits, (F, n, h, w) or None.
+        categories: embeddings of the words, (F, n, C), or None.
+        similarity: similarity logits, (F, n, h, w), or None.
 
     Returns:
-        Logits, float32 (F, n).
+        Logits, float32 (F, n); None where there are neither, since nothing tells the words apart.
     """
     if similarity is not None:
         return similarity.float().flatten(2).amax(dim=2)
+    if categories is None:
+        return None
     prompt = sparse.float().mean(dim=1, keepdim=True)  # (F, 1, C)
     return COSINE_SCALE * F.cosine_similarity(prompt, categories.float(), dim=2)
+
+
+def _check_finite(features: FrameFeatures, projected: Any) -> None:
+    """Raise FloatingPointError where what the losses are made of holds NaN or infinity."""
+    for part, values in (
+        ('segmenter: its features', features.deep),
+        ('projector: its dense prompts', projected.dense),
+        ("projector: its words' embeddings", projected.categories),
+        ('projector: its similarity logits', projected.similarity),
+    ):
+        if values is not None and not torch.isfinite(values).all():
+            raise FloatingPointError(f'{part} hold NaN or infinity')
+
+
+def _read_words(sample: VADDataSample, num_columns: int) -> Tensor:
+    """1 for each named word of a sample that is true, (n,)."""
+    name, number = sample.get('video_id', '?'), len(sample.categories)
+    if number == 0:
+        raise ValueError(f'sample {name}: categories must name at least one word, got none')
+    if number > num_columns:
+        raise ValueError(f'sample {name}: categories name {number} words, but the projector was given {num_columns}')
+    if 'gt_category_labels' not in sample or len(sample.gt_category_labels) != number:
+        raise ValueError(
+            f'sample {name}: loss_category needs gt_category_labels with one entry for each of the {number} named words'
+        )
+    return sample.gt_category_labels
 
 
 def _build_loss(config: dict | None, default: str) -> nn.Module:
@@ -89,7 +122,8 @@ class AnomalyMaskHead(BaseModule):
     While training, focal and Dice loss are computed for each of the three masks of the multi-mask output (for the
     single mask with ``mask_choice='single'``); only the best of them by their sum counts, with its IoU loss. Mask
     and IoU losses count only in frames that hold the object, the object loss in all; each sum is divided by the
-    number of frames in the batch.
+    number of frames in the batch. Where several processes train together, that is the mean over them, so that their
+    averaged gradients are those of one process with the whole batch.
 
     Args:
         segmenter: config of the segmenter, ``SAM`` for example.
@@ -97,12 +131,20 @@ class AnomalyMaskHead(BaseModule):
         loss_dice: config of the Dice loss; None: 2 x ``DiceLoss``.
         loss_iou: config of the IoU loss; None: 1 x ``MaskIoULoss``.
         loss_object: config of the object-present loss; None: 2 x ``ObjectScoreLoss``.
-        loss_category: config of a loss on which named word it was, or None for none.
+        loss_category: config of a loss on which named word it was, e.g. ``CategoryLoss``: in frames that hold the
+            object, it trains the cosine of the prompt with the words' embeddings (with a projector without these, the
+            similarity map's maximum); None for none.
+        category_scores: what a word's score is at test: the ``cosine`` of the prompt with its embedding, which has a
+            meaning only where ``loss_category`` trained it, the maximum of the ``similarity`` map, or ``auto``: the map
+            where the projector has one, else the cosine.
+        loss_norm: what the sums over frames that hold the object are divided by: the number of all ``frames``, or of
+            the ``positives`` among them, at least 1. The object loss is always divided by that of all frames.
         mask_choice: ``best_iou`` (of three) or ``single``.
         gate: what the object logit does to the masks at test: ``hard``, ``soft`` or ``none``.
         similarity_skip: add the projector's similarity map, times a learned scale, to the mask logits, and its
             maximum, times another, to the object logit.
         loss_size: side at which masks and ground truth are compared; None: that of the decoded masks.
+        feature_cache: number of frames whose features are kept at test, for windows that overlap; 0 for none.
     """
 
     def __init__(
@@ -114,18 +156,26 @@ class AnomalyMaskHead(BaseModule):
         loss_iou: dict | None = None,
         loss_object: dict | None = None,
         loss_category: dict | None = None,
+        category_scores: str = 'auto',
+        loss_norm: str = 'frames',
         mask_choice: str = 'best_iou',
         gate: str = 'hard',
         similarity_skip: bool = False,
         loss_size: int | None = None,
+        feature_cache: int = 16,
     ) -> None:
         super().__init__()
         if mask_choice not in MASK_CHOICES:
             raise ValueError(f'mask_choice must be one of {MASK_CHOICES}, got {mask_choice!r}')
         if gate not in GATES:
             raise ValueError(f'gate must be one of {GATES}, got {gate!r}')
+        if category_scores not in CATEGORY_SCORES:
+            raise ValueError(f'category_scores must be one of {CATEGORY_SCORES}, got {category_scores!r}')
+        if loss_norm not in LOSS_NORMS:
+            raise ValueError(f'loss_norm must be one of {LOSS_NORMS}, got {loss_norm!r}')
         if loss_size is not None and loss_size < 1:
             raise ValueError(f'loss_size must be None or at least 1, got {loss_size}')
+        self.cache = FeatureCache(feature_cache)
         self.segmenter = MODELS.build(segmenter)
         self.focal = _build_loss(loss_focal, 'FocalLoss')
         self.dice = _build_loss(loss_dice, 'DiceLoss')
@@ -134,6 +184,8 @@ class AnomalyMaskHead(BaseModule):
         self.category: nn.Module | None = None if loss_category is None else MODELS.build(loss_category)
         self.mask_choice = mask_choice
         self.gate = gate
+        self.category_scores = category_scores
+        self.loss_norm = loss_norm
         self.loss_size = loss_size
         self.similarity_skip = similarity_skip
         if similarity_skip:
@@ -145,20 +197,56 @@ class AnomalyMaskHead(BaseModule):
         """Channels of features and prompts."""
         return self.segmenter.embed_dim
 
-    def encode(self, clips: Sequence[Tensor]) -> Tensor:
-        """Features of all frames: clips of (T_i, 3, H_i, W_i) in, (F, C, h, w) out."""
-        return self.segmenter.encode(clips)
+    def train(self, mode: bool = True) -> 'AnomalyMaskHead':
+        """Switch to training mode or back; weights may have changed: kept features are forgotten."""
+        self.cache.clear()
+        return super().train(mode)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.cache.clear()
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> 'AnomalyMaskHead':
+        self.cache.clear()  # it may be moved to another device
+        return super()._apply(*args, **kwargs)
+
+    def encode(self, clips: Sequence[Tensor], data_samples: Sequence[VADDataSample] | None = None) -> FrameFeatures:
+        """Features of all frames.
+
+        At test each frame is encoded by itself: its features then do not depend, in the last bit, on which frames come
+        with it. Those of frames that were seen not long ago are taken from the cache.
+
+        Args:
+            clips: RGB frames, (T_i, 3, H_i, W_i) each.
+            data_samples: one per clip, by whose ``video_id`` and ``frame_inds`` frames are known again; None: all are
+                encoded.
+
+        Raises:
+            torch.OutOfMemoryError: the GPU's memory is too small; names the settings that need less of it.
+        """
+        try:
+            if self.training or torch.is_grad_enabled():
+                return self.segmenter.encode(clips)
+            return self.cache.encode(self.segmenter.encode, clips, data_samples)
+        except torch.OutOfMemoryError as error:
+            raise torch.OutOfMemoryError(
+                "the segmenter's image encoder ran out of GPU memory; it needs less with a smaller batch_size of the "
+                f'dataloader, mask_head.segmenter.image_size (now {self.segmenter.image_size}), or window of the data '
+                f'set and mask_head.feature_cache (now {self.cache.capacity} frames): {error}'
+            ) from error
 
     def position_encoding(self) -> Tensor:
         """Position encoding of the features, (1, C, h, w)."""
         return self.segmenter.position_encoding()
 
-    def forward(self, features: Tensor, projected: Any) -> SegmenterOutput:
+    def forward(self, features: FrameFeatures, projected: Any, memory: Sequence[Any] | None = None) -> SegmenterOutput:
         """Decode the projector's prompts.
 
         Args:
-            features: (F, C, h, w).
+            features: from :meth:`encode`.
             projected: ``ProjectorOutput`` of the same F frames.
+            memory: what an earlier call left in ``SegmenterOutput.memory``, one entry per clip; None: these clips
+                are seen for the first time.
 
         Raises:
             FloatingPointError: the prompts hold NaN or infinity.
@@ -169,24 +257,24 @@ class AnomalyMaskHead(BaseModule):
         dense = projected.dense
         if dense is not None:
             dense = dense + self.segmenter.default_dense()
-        output = self.segmenter.decode(features, projected.sparse, dense)
+        output = self.segmenter.decode(features, projected.sparse, dense, memory)
         if not self.similarity_skip:
             return output
         if projected.similarity is None:
             raise ValueError('similarity_skip=True needs a projector with `similarity`, got one without')
         found = projected.similarity.amax(dim=1, keepdim=True)  # (F, 1, h, w)
         shortcut = F.interpolate(found, size=output.masks.shape[-2:], mode='bilinear', align_corners=False)
-        return SegmenterOutput(
+        return replace(
+            output,
             masks=output.masks + self.mask_skip * shortcut,
-            ious=output.ious,
             object_logits=output.object_logits + self.object_skip * found.flatten(1).amax(dim=1),
         )
 
-    def loss(self, features: Tensor, projected: Any, data_samples: Sequence[VADDataSample]) -> dict[str, Tensor]:
+    def loss(self, features: FrameFeatures, projected: Any, data_samples: Sequence[VADDataSample]) -> dict[str, Tensor]:
         """Losses of a batch.
 
         Args:
-            features: (F, C, h, w).
+            features: from :meth:`encode`.
             projected: ``ProjectorOutput`` of the same F frames.
             data_samples: the batch's samples with ``gt_frame_labels`` and ``gt_masks`` at the frames' size; with
                 ``loss_category``, ``gt_category_labels`` too.
@@ -195,11 +283,12 @@ class AnomalyMaskHead(BaseModule):
             ``loss_focal``, ``loss_dice``, ``loss_iou``, ``loss_object`` and, if switched on, ``loss_category``.
 
         Raises:
+            FloatingPointError: features or prompts hold NaN or infinity; names the part that made them.
             ValueError: ground truth is missing or does not match the frames.
         """
+        _check_finite(features, projected)
         output = self(features, projected)
-        num_frames = len(features)
-        labels, targets = self._targets(data_samples, num_frames, features.device)
+        labels, targets = self._targets(data_samples, len(features), features.device)
         masks, ious = (
             part[:, :1] if self.mask_choice == 'single' else part[:, 1:] for part in (output.masks, output.ious)
         )  # (F, M, h, w), (F, M)
@@ -209,32 +298,34 @@ class AnomalyMaskHead(BaseModule):
             masks = F.interpolate(masks, size=(size, size), mode='bilinear', align_corners=False)
         targets = targets[:, None]  # (F, 1, h, w)
 
-        focal = self.focal(masks, targets)  # (F, M)
-        dice = self.dice(masks, targets)
-        best = (focal + dice).detach().argmin(dim=1, keepdim=True)  # (F, 1)
-        present = (labels > 0) & (targets.flatten(1).amax(dim=1) > 0)
-        weights = present.float() / num_frames
+        focal, dice = self.focal(masks, targets), self.dice(masks, targets)  # (F, M) each
+        focal, dice, iou = best_of_masks(focal + dice, focal, dice, self.iou(ious, masks, targets))  # (F,) each
+        present = ((labels > 0) & (targets.flatten(1).amax(dim=1) > 0)).float()  # (F,)
+        num_frames, num_counted = self._count_frames(present)
         losses = {
-            'loss_focal': (focal.gather(1, best)[:, 0] * weights).sum(),
-            'loss_dice': (dice.gather(1, best)[:, 0] * weights).sum(),
-            'loss_iou': (self.iou(ious, masks, targets).gather(1, best)[:, 0] * weights).sum(),
+            'loss_focal': (focal * present).sum() / num_counted,
+            'loss_dice': (dice * present).sum() / num_counted,
+            'loss_iou': (iou * present).sum() / num_counted,
             'loss_object': self.object(output.object_logits, labels).sum() / num_frames,
         }
         if self.category is not None:
-            losses['loss_category'] = self._category_loss(projected, data_samples, labels) / num_frames
-        else:
+            losses['loss_category'] = self._category_loss(projected, data_samples, present) / num_counted
+        if projected.categories is not None:
             # Keeps the words' embeddings in the graph: distributed training waits for a gradient of every parameter.
             losses['loss_object'] = losses['loss_object'] + 0.0 * projected.categories.float().sum()
         return losses
 
     @torch.no_grad()
-    def predict(self, features: Tensor, projected: Any, data_samples: Sequence[VADDataSample]) -> list[VADDataSample]:
+    def predict(
+        self, features: FrameFeatures, projected: Any, data_samples: Sequence[VADDataSample]
+    ) -> list[VADDataSample]:
         """Fill ``pred_frame_scores``, ``pred_masks`` (at ``ori_shape``) and ``pred_category_scores``.
 
-        The frame score is the sigmoid of the object logit; :func:`category_logits` tells what a word's score is.
+        The frame score is the sigmoid of the object logit; :func:`category_logits` tells what a word's score is. A
+        projector without category text and similarity map has none: ``pred_category_scores`` is not set.
 
         Args:
-            features: (F, C, h, w).
+            features: from :meth:`encode`.
             projected: ``ProjectorOutput`` of the same F frames.
             data_samples: samples with meta ``frame_inds``, ``img_shape``, ``ori_shape`` and ``categories``.
 
@@ -243,19 +334,28 @@ class AnomalyMaskHead(BaseModule):
         """
         output = self(features, projected)
         chosen = select_masks(output.masks, output.ious, self.mask_choice).float()
-        words = category_logits(projected.sparse, projected.categories, projected.similarity).sigmoid()
+        words = self._category_logits(projected)
         lengths = [len(sample.frame_inds) for sample in data_samples]
         self._check_frames(lengths, len(features))
         start = 0
         for sample, length in zip(data_samples, lengths, strict=True):
             frames = slice(start, start + length)
             start += length
-            image_shape = tuple(sample.get('img_shape', sample.ori_shape))
-            masks = self.segmenter.restore(chosen[frames], image_shape, tuple(sample.ori_shape))
             sample.pred_frame_scores = output.object_logits[frames].float().sigmoid()
-            sample.pred_masks = gate_masks(masks, output.object_logits[frames], self.gate)
-            sample.pred_category_scores = words[frames, : len(sample.categories)]
+            sample.pred_masks = self._place_masks(chosen[frames], output.object_logits[frames], sample)
+            if words is not None:
+                sample.pred_category_scores = words[frames, : len(sample.categories)].sigmoid()
         return list(data_samples)
+
+    def _place_masks(self, mask_logits: Tensor, object_logits: Tensor, sample: VADDataSample) -> Tensor:
+        """Probabilities at the original resolution, (T, H, W), made frame by frame: nothing else is that large."""
+        shape, image_shape = tuple(sample.ori_shape), tuple(sample.get('img_shape', sample.ori_shape))
+        masks = mask_logits.new_empty(len(mask_logits), *shape)
+        for frame, (logits, object_logit) in enumerate(zip(mask_logits, object_logits, strict=True)):
+            masks[frame] = gate_masks(
+                self.segmenter.restore(logits[None], image_shape, shape), object_logit[None], self.gate
+            )[0]
+        return masks
 
     def _targets(
         self, data_samples: Sequence[VADDataSample], num_frames: int, device: torch.device
@@ -279,29 +379,62 @@ class AnomalyMaskHead(BaseModule):
                     f"sample {name}: gt_masks must have the frames' size {tuple(image_shape)}, got "
                     f'{tuple(sample.gt_masks.shape[1:])}'
                 )
+            positive = sample.gt_frame_labels > 0
+            if positive.any() and not sample.gt_masks[positive].any():
+                raise ValueError(
+                    f'sample {name}: gt_masks must show the object in a frame that gt_frame_labels calls anomalous '
+                    f'({positive.nonzero()[:, 0].tolist()}), but they are all empty'
+                )
             labels.append(sample.gt_frame_labels.to(device))
             masks.append(self.segmenter.fit_masks(sample.gt_masks.to(device), size))
         self._check_frames([len(part) for part in labels], num_frames)
         return torch.cat(labels), torch.cat(masks)
 
-    def _category_loss(self, projected: Any, data_samples: Sequence[VADDataSample], labels: Tensor) -> Tensor:
-        """Loss of the words' logits, the mean over a frame's words, summed over frames."""
+    def _count_frames(self, present: Tensor) -> tuple[Tensor, Tensor]:
+        """What sums over all frames, and over those with the object, are divided by: means over the processes.
+
+        Args:
+            present: 1 where the frame holds the object, else 0, (F,).
+        """
+        counts = torch.stack([present.new_tensor(len(present)), present.sum()])
+        all_reduce(counts)
+        num_frames, num_positives = counts.clamp(min=1) / get_world_size()
+        return num_frames, num_positives if self.loss_norm == 'positives' else num_frames
+
+    def _category_logits(self, projected: Any) -> Tensor | None:
+        """:func:`category_logits` by what ``category_scores`` says, (F, n) or None."""
+        categories = None if self.category_scores == 'similarity' else projected.categories
+        similarity = None if self.category_scores == 'cosine' else projected.similarity
+        logits = category_logits(projected.sparse, categories, similarity)
+        if logits is None and self.category_scores != 'auto':
+            needed = 'category text' if self.category_scores == 'cosine' else '`similarity`'
+            raise ValueError(
+                f'category_scores={self.category_scores!r} needs a projector with {needed}, got one without'
+            )
+        return logits
+
+    def _category_loss(self, projected: Any, data_samples: Sequence[VADDataSample], present: Tensor) -> Tensor:
+        """Loss of the words' logits, summed over the frames that hold the object."""
         assert self.category is not None
-        logits = category_logits(projected.sparse, projected.categories, projected.similarity)  # (F, n)
-        total = 0.0 * projected.categories.float().sum()
+        similarity = projected.similarity if projected.categories is None else None
+        logits = category_logits(projected.sparse, projected.categories, similarity)  # (F, n)
+        if logits is None:
+            raise ValueError('loss_category needs a projector with category text or `similarity`, got one with neither')
+        named = torch.zeros_like(logits, dtype=torch.bool)
+        true = named.clone()
         start = 0
         for sample in data_samples:
             frames = slice(start, start + len(sample.gt_frame_labels))
             start = frames.stop
-            if 'gt_category_labels' not in sample or len(sample.gt_category_labels) != len(sample.categories):
+            words = _read_words(sample, logits.shape[1])
+            if present[frames].any() and not words.any():
                 raise ValueError(
-                    f'sample {sample.get("video_id", "?")}: loss_category needs gt_category_labels with one entry for '
-                    f'each of the {len(sample.categories)} named words'
+                    f'sample {sample.get("video_id", "?")}: gt_category_labels must be 1 for a word, since the sample '
+                    f'shows the object, but is 0 for all of {list(sample.categories)}'
                 )
-            words = sample.gt_category_labels.to(logits)
-            truth = words[None] * (labels[frames, None] > 0)  # (T, n)
-            total = total + self.category(logits[frames, : len(words)], truth).mean(dim=1).sum()
-        return total
+            named[frames, : len(words)] = True
+            true[frames, : len(words)] = words.to(logits.device) > 0
+        return (self.category(logits, true, named) * present).sum()
 
     @staticmethod
     def _check_frames(lengths: Sequence[int], num_frames: int) -> None:

@@ -1,7 +1,6 @@
 """Segmenter on the networks of segment-anything."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,18 +9,18 @@ from mmengine.model import BaseModule
 from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
 
-from lavida_mm.models.mask_heads.geometry import RESIZE_MODES, fit_frames, fit_masks, restore_masks
+from lavida_mm.models.mask_heads.canvas import Canvas
+from lavida_mm.models.mask_heads.frame_features import FrameFeatures
 from lavida_mm.models.mask_heads.object_mask_decoder import ObjectMaskDecoder
 from lavida_mm.models.mask_heads.sam_checkpoint import load_released
 from lavida_mm.models.mask_heads.sam_image_encoder import SAMImageEncoder
+from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, check_prompts, without_autocast
 from lavida_mm.registry import MODELS
 
-__all__ = ['SAM', 'SAM_ARCHS', 'SegmenterOutput']
+__all__ = ['SAM', 'SAM_ARCHS']
 
 PATCH_SIZE = 16
 RELEASED_IMAGE_SIZE = 1024
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
 
 SAM_ARCHS: dict[str, dict[str, Any]] = {
     'vit_b': {'embed_dim': 768, 'depth': 12, 'num_heads': 12, 'global_attn_indexes': (2, 5, 8, 11)},
@@ -29,21 +28,6 @@ SAM_ARCHS: dict[str, dict[str, Any]] = {
     'vit_h': {'embed_dim': 1280, 'depth': 32, 'num_heads': 16, 'global_attn_indexes': (7, 15, 23, 31)},
 }
 ARCH_KEYS = {'embed_dim', 'depth', 'num_heads', 'global_attn_indexes', 'patch_size', 'window_size', 'position_size'}
-
-
-@dataclass
-class SegmenterOutput:
-    """What a segmenter decodes from the features and prompts of F frames.
-
-    Attributes:
-        masks: mask logits, the single mask first and the three of the multi-mask output after it, (F, 4, 4h, 4w).
-        ious: predicted IoU of each mask, (F, 4).
-        object_logits: logit of "what the prompt names is in this frame", (F,).
-    """
-
-    masks: Tensor
-    ious: Tensor
-    object_logits: Tensor
 
 
 def build_vit(arch: str | Mapping[str, Any], out_channels: int) -> SAMImageEncoder:
@@ -111,9 +95,6 @@ class SAM(BaseModule):
         DataError: the checkpoint is missing, unreadable or of another model.
     """
 
-    pixel_mean: Tensor
-    pixel_std: Tensor
-
     def __init__(
         self,
         *,
@@ -131,8 +112,6 @@ class SAM(BaseModule):
         freeze_image_encoder: bool = True,
     ) -> None:
         super().__init__()
-        if resize not in RESIZE_MODES:
-            raise ValueError(f'resize must be one of {RESIZE_MODES}, got {resize!r}')
         if image_encoder is None:
             self.image_encoder: nn.Module = build_vit(arch, prompt_dim)
             stride = self.image_encoder.patch_embed.proj.stride[0]
@@ -144,14 +123,10 @@ class SAM(BaseModule):
                     f'image_encoder.out_channels must equal prompt_dim ({prompt_dim}), '
                     f'got {self.image_encoder.out_channels}'
                 )
-        if image_size < stride or image_size % stride:
-            raise ValueError(
-                f"image_size must be a positive multiple of the encoder's stride {stride}, got {image_size}"
-            )
+        self.canvas = Canvas(image_size=image_size, unit=stride, resize=resize)
         self.arch = arch if image_encoder is None else None
         self.image_size = image_size
         self.embed_dim = prompt_dim
-        self.resize = resize
         self.freeze_image_encoder = freeze_image_encoder
         self.prompt_encoder = PromptEncoder(
             embed_dim=prompt_dim,
@@ -166,8 +141,6 @@ class SAM(BaseModule):
             mlp_channels=transformer_mlp,
             iou_hidden=iou_hidden,
         )
-        self.register_buffer('pixel_mean', torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer('pixel_std', torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 
         self.prompt_encoder.requires_grad_(False)
         self.prompt_encoder.no_mask_embed.requires_grad_(True)
@@ -189,67 +162,50 @@ class SAM(BaseModule):
             self.image_encoder.eval()
         return self
 
-    def encode(self, clips: Sequence[Tensor]) -> Tensor:
+    def encode(self, clips: Sequence[Tensor]) -> FrameFeatures:
         """Features of all frames of all clips.
 
         Args:
             clips: RGB frames in [0, 255], (T_i, 3, H_i, W_i) each; sizes may differ between clips.
 
-        Returns:
-            Features, (F, C, h, w) with F the sum of the T_i.
-
         Raises:
             FloatingPointError: the features hold NaN or infinity.
         """
-        for index, clip in enumerate(clips):
-            if clip.ndim != 4 or clip.shape[1] != 3 or 0 in clip.shape:
-                raise ValueError(f'clip {index} must have shape (T, 3, H, W), got {tuple(clip.shape)}')
-        images = torch.cat(
-            [
-                fit_frames(
-                    clip.to(self.pixel_mean.device), self.image_size, self.resize, self.pixel_mean, self.pixel_std
-                )
-                for clip in clips
-            ]
-        )  # (F, 3, S, S)
+        images = self.canvas.fit(clips)  # (F, 3, S, S)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_image_encoder):
             features = self.image_encoder(images)
         if not features.is_meta and not torch.isfinite(features).all():
             raise FloatingPointError('segmenter.image_encoder: its features hold NaN or infinity')
-        return features
+        return FrameFeatures(features, lengths=tuple(len(clip) for clip in clips))
 
     def position_encoding(self) -> Tensor:
         """Position encoding of the features' grid, float32 (1, C, h, w)."""
-        with torch.autocast(self.pixel_mean.device.type, enabled=False):  # frequencies need their float32
+        with without_autocast(self.canvas.mean.device):
             return self.prompt_encoder.get_dense_pe()
 
     def default_dense(self) -> Tensor:
         """The dense prompt that stands for "no mask is given", (1, C, 1, 1); prompts of ours add to it."""
         return self.prompt_encoder.no_mask_embed.weight[..., None, None]
 
-    def decode(self, features: Tensor, sparse: Tensor, dense: Tensor | None = None) -> SegmenterOutput:
+    def decode(
+        self, features: FrameFeatures, sparse: Tensor, dense: Tensor | None = None, memory: Sequence[Any] | None = None
+    ) -> SegmenterOutput:
         """Masks, their quality and the object's presence in each frame.
 
         Args:
-            features: from :meth:`encode`, (F, C, h, w).
+            features: from :meth:`encode`.
             sparse: prompt tokens of each frame, (F, P, C).
             dense: dense prompt of each frame, (F or 1, C, h, w), taken as it is; None: no mask is given.
+            memory: must be None, SAM has none.
 
         Raises:
-            ValueError: the prompts do not match the features.
+            ValueError: the prompts do not match the features, or there is a memory.
         """
-        frames, channels = features.shape[:2]
-        if sparse.ndim != 3 or sparse.shape[0] != frames or sparse.shape[2] != channels:
-            raise ValueError(
-                f'sparse prompts must have shape (F, P, C) = ({frames}, P, {channels}), got {tuple(sparse.shape)}'
-            )
-        if dense is None:
-            dense = self.default_dense()
-        elif dense.ndim != 4 or dense.shape[0] not in (1, frames) or dense.shape[1] != channels:
-            raise ValueError(
-                f'dense prompts must have shape (F, C, h, w) = {tuple(features.shape)}, got {tuple(dense.shape)}'
-            )
-        return SegmenterOutput(*self.mask_decoder(features, self.position_encoding(), sparse, dense))
+        check_prompts(features, sparse, dense)
+        if memory is not None:
+            raise ValueError('SAM decodes every frame alone and has no use for a memory; SAM2 has')
+        dense = self.default_dense() if dense is None else dense
+        return SegmenterOutput(*self.mask_decoder(features.deep, self.position_encoding(), sparse, dense))
 
     def fit_masks(self, masks: Tensor, size: int | None = None) -> Tensor:
         """Masks (T, H, W) of the frames where the segmenter sees them: shares in [0, 1], (T, size, size).
@@ -258,7 +214,7 @@ class SAM(BaseModule):
             masks: masks at the frames' size.
             size: side of the result; by default that of the decoded masks.
         """
-        return fit_masks(masks, self.image_size, self.resize, self.mask_size if size is None else size)
+        return self.canvas.fit_masks(masks, self.mask_size if size is None else size)
 
     def restore(self, mask_logits: Tensor, size: tuple[int, int], output_size: tuple[int, int] | None = None) -> Tensor:
         """Mask logits (F, h', w') back on the frames.
@@ -271,4 +227,4 @@ class SAM(BaseModule):
         Returns:
             Logits, (F, *output_size).
         """
-        return restore_masks(mask_logits, self.image_size, self.resize, size, output_size)
+        return self.canvas.restore(mask_logits, size, output_size)

@@ -13,22 +13,30 @@ __all__ = ['DEFAULT_LORA', 'SegRows', 'add_lora', 'check_lora', 'merge_lora']
 DEFAULT_LORA = {'r': 8, 'alpha': 16, 'dropout': 0.05, 'targets': ('q_proj', 'v_proj')}
 
 
+def is_number(value: Any) -> bool:
+    """Whether a config's value is a number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def check_lora(lora: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The settings of LoRA with their defaults filled in, or a ValueError that names what is wrong."""
     if lora is None:
         return None
+    if not isinstance(lora, Mapping):
+        raise ValueError(f'lora must be a dict or None, got {lora!r}')
     unknown = set(lora) - set(DEFAULT_LORA)
     if unknown:
         raise ValueError(f'lora: unknown keys {sorted(unknown)}, known: {sorted(DEFAULT_LORA)}')
     settings = {**DEFAULT_LORA, **lora}
     if isinstance(settings['r'], bool) or not isinstance(settings['r'], int) or settings['r'] < 1:
         raise ValueError(f'lora.r must be an integer >= 1, got {settings["r"]!r}')
-    if not settings['alpha'] > 0:
-        raise ValueError(f'lora.alpha must be above 0, got {settings["alpha"]!r}')
-    if not 0 <= settings['dropout'] < 1:
-        raise ValueError(f'lora.dropout must be in [0, 1), got {settings["dropout"]!r}')
-    if isinstance(settings['targets'], str) or not settings['targets']:
-        raise ValueError(f'lora.targets must be a list of projection names, got {settings["targets"]!r}')
+    if not is_number(settings['alpha']) or not settings['alpha'] > 0:
+        raise ValueError(f'lora.alpha must be a number above 0, got {settings["alpha"]!r}')
+    if not is_number(settings['dropout']) or not 0 <= settings['dropout'] < 1:
+        raise ValueError(f'lora.dropout must be a number in [0, 1), got {settings["dropout"]!r}')
+    targets = settings['targets']
+    if not isinstance(targets, list | tuple) or not targets or not all(isinstance(name, str) for name in targets):
+        raise ValueError(f'lora.targets must be a list of projection names, got {targets!r}')
     return settings
 
 

@@ -1,18 +1,21 @@
 """The model behind ``pretrained``: its shapes, its weights, and which weights they are."""
 
 import hashlib
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import OutOfMemoryError, Tensor
 
 from lavida_mm.models.mllm.families import MLLMFamily, family_of
 from lavida_mm.models.mllm.released_architectures import released_config
 from lavida_mm.models.pretrained import find_pretrained, is_local
+from lavida_mm.utils.errors import DataError
 
-__all__ = ['build_shapes', 'fingerprint', 'load_model', 'load_processor']
+__all__ = ['build_shapes', 'check_settings', 'fingerprint', 'folder_errors', 'load_model', 'load_processor']
 
 DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
 QUANTIZATIONS = (None, '4bit')
@@ -20,14 +23,18 @@ ATTENTIONS = ('sdpa', 'eager', 'flash_attention_2')
 PROBED = 16  # values of each weight that enter the fingerprint
 
 
-def check_loading(dtype: str, attn_implementation: str, quantize: str | None) -> None:
-    """Raise ValueError for a setting that does not exist, ImportError with the cure for a package that is not here."""
+def check_settings(dtype: str, attn_implementation: str, quantize: str | None) -> None:
+    """Raise ValueError for a setting that does not exist."""
     if dtype not in DTYPES:
         raise ValueError(f'dtype must be one of {", ".join(DTYPES)}, got {dtype!r}')
     if attn_implementation not in ATTENTIONS:
         raise ValueError(f'attn_implementation must be one of {", ".join(ATTENTIONS)}, got {attn_implementation!r}')
     if quantize not in QUANTIZATIONS:
         raise ValueError(f"quantize must be None or '4bit', got {quantize!r}")
+
+
+def check_packages(attn_implementation: str, quantize: str | None) -> None:
+    """Raise ImportError, with the cure, where a setting needs a package that is not here."""
     from transformers.utils import is_bitsandbytes_available, is_flash_attn_2_available
 
     if attn_implementation == 'flash_attention_2' and not is_flash_attn_2_available():
@@ -39,12 +46,42 @@ def check_loading(dtype: str, attn_implementation: str, quantize: str | None) ->
         raise ImportError("quantize='4bit' needs bitsandbytes: pip install lavida_mm[qlora]")
 
 
+@contextmanager
+def folder_errors(pretrained: str, folder: Path) -> Iterator[None]:
+    """Turn what a damaged folder raises in transformers into a DataError that names it."""
+    try:
+        yield
+    except (DataError, ImportError, OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # JSON, safetensors, jinja and transformers each have their own
+        reason = ' '.join(str(error).split())[:300]
+        raise DataError(
+            f"MLLMBackbone.pretrained='{pretrained}': {folder} is no whole model of transformers: "
+            f'{type(error).__name__}: {reason}'
+        ) from error
+
+
+def read_config(folder: Path, pretrained: str) -> Any:
+    """The config of a folder, of a family that is served or not."""
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    with folder_errors(pretrained, folder):
+        model_type = json.loads((folder / 'config.json').read_text(encoding='utf-8')).get('model_type')
+    if model_type not in CONFIG_MAPPING:
+        raise DataError(
+            f"MLLMBackbone.pretrained='{pretrained}': {folder / 'config.json'}: model_type must be one that "
+            f'transformers knows, got {model_type!r}'
+        )
+    with folder_errors(pretrained, folder):
+        return AutoConfig.from_pretrained(folder)
+
+
 def build_shapes(pretrained: str, attn_implementation: str) -> tuple[Any, MLLMFamily]:
     """The architecture alone, under ``torch.device('meta')``, and its family."""
-    from transformers import AutoConfig, AutoModelForImageTextToText
+    from transformers import AutoModelForImageTextToText
 
     if is_local(pretrained):
-        config = AutoConfig.from_pretrained(find_pretrained(pretrained, owner='MLLMBackbone'))
+        config = read_config(find_pretrained(pretrained, owner='MLLMBackbone'), pretrained)
     else:
         config = released_config(pretrained)
     family = family_of(config, pretrained)
@@ -62,17 +99,27 @@ def load_model(
         dtype: of the weights, 'auto' as they are stored.
         attn_implementation: of transformers.
         quantize: '4bit': the language model's projections in 4 bits (NF4, as in QLoRA, Dettmers et al. 2023).
-    """
-    from transformers import AutoConfig, AutoModelForImageTextToText
 
-    check_loading(dtype, attn_implementation, quantize)
-    family = family_of(AutoConfig.from_pretrained(folder), pretrained)
+    Raises:
+        DataError: a file is damaged, or weights are missing, which transformers would draw at random.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    check_packages(attn_implementation, quantize)
+    family = family_of(read_config(folder, pretrained), pretrained)
     settings: dict[str, Any] = {}
     if quantize is not None:
         settings['quantization_config'] = _quantization(family, dtype)
-    model = AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=dtype, attn_implementation=attn_implementation, **settings
-    )
+    with folder_errors(pretrained, folder):
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=dtype, attn_implementation=attn_implementation, output_loading_info=True, **settings
+        )
+    missing = sorted(found['missing_keys'])
+    if missing:
+        raise DataError(
+            f"MLLMBackbone.pretrained='{pretrained}': {folder} lacks {len(missing)} weights that its config.json "
+            f'asks for, the first is {missing[0]}'
+        )
     return model, family
 
 
@@ -89,16 +136,18 @@ def _quantization(family: MLLMFamily, dtype: str) -> Any:
     )
 
 
-def load_processor(folder: Path) -> Any:
+def load_processor(folder: Path, pretrained: str) -> Any:
     """Tokenizer, image and video processor of a model.
 
     Raises:
         ImportError: a package is missing that this family's processor needs.
+        DataError: a file is missing or damaged.
     """
     from transformers import AutoImageProcessor, AutoProcessor
 
     try:
-        processor = AutoProcessor.from_pretrained(folder)
+        with folder_errors(pretrained, folder):
+            processor = AutoProcessor.from_pretrained(folder)
     except ImportError as error:
         if 'num2words' in str(error):
             raise ImportError(f'{folder}: SmolVLM writes numbers as words: pip install lavida_mm[smolvlm]') from error

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from lavida_mm.models.compressors import StaticTokenFilter, TokenCompressor
 from lavida_mm.models.mllm.adapters import DEFAULT_LORA, SegRows, add_lora, check_lora
 from lavida_mm.models.mllm.families import VisualInput, VisualTokens
-from lavida_mm.models.mllm.loading import build_shapes, check_loading, fingerprint, load_model, load_processor
+from lavida_mm.models.mllm.loading import (
+    build_shapes,
+    check_settings,
+    fingerprint,
+    folder_errors,
+    load_model,
+    load_processor,
+)
 from lavida_mm.models.mllm.sequences import IGNORE, PromptWriter, TokenSequence, keep_visual_tokens, pad_batch
 from lavida_mm.models.mllm.visual_tokens import check_pixel_budget
 from lavida_mm.models.pretrained import builds_on_meta, find_pretrained
@@ -72,6 +79,7 @@ class MLLMBackbone(BaseModule):
     """
 
     base_fingerprint: Tensor
+    lora_alpha: Tensor | None
 
     def __init__(
         self,
@@ -92,8 +100,18 @@ class MLLMBackbone(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if llm_sample_frames is not None and llm_sample_frames < 1:
-            raise ValueError(f'llm_sample_frames must be at least 1, got {llm_sample_frames}')
+        check_settings(dtype, attn_implementation, quantize)
+        if not isinstance(pretrained, str) or not pretrained:
+            raise ValueError(f'pretrained must be a folder or a name on the hub, got {pretrained!r}')
+        if llm_sample_frames is not None and (type(llm_sample_frames) is not int or llm_sample_frames < 1):
+            raise ValueError(f'llm_sample_frames must be an integer, at least 1, or None, got {llm_sample_frames!r}')
+        for name, value in (
+            ('freeze_vision', freeze_vision),
+            ('freeze_language', freeze_language),
+            ('gradient_checkpointing', gradient_checkpointing),
+        ):
+            if not isinstance(value, bool):
+                raise ValueError(f'{name} must be True or False, got {value!r}')
         if train_embeddings not in TRAINED_EMBEDDINGS:
             raise ValueError(
                 f'train_embeddings must be one of {", ".join(TRAINED_EMBEDDINGS)}, got {train_embeddings!r}'
@@ -103,8 +121,12 @@ class MLLMBackbone(BaseModule):
         lora = check_lora(lora)
         self.pretrained = pretrained
         self.frame_pixels = check_pixel_budget('frame_pixels', frame_pixels)
-        self.test_frame_pixels = check_pixel_budget('test_frame_pixels', test_frame_pixels or frame_pixels)
-        self.image_pixels = check_pixel_budget('image_pixels', image_pixels) if image_pixels else None
+        self.test_frame_pixels = (
+            self.frame_pixels
+            if test_frame_pixels is None
+            else check_pixel_budget('test_frame_pixels', test_frame_pixels)
+        )
+        self.image_pixels = None if image_pixels is None else check_pixel_budget('image_pixels', image_pixels)
         self.llm_sample_frames = llm_sample_frames
         self.freeze_vision = freeze_vision
         # flash-attention takes a mask of ones for none, and gaps in the positions for the seams of packed samples.
@@ -115,12 +137,12 @@ class MLLMBackbone(BaseModule):
             self.model, self.family = build_shapes(pretrained, attn_implementation)
             base = torch.empty(32, dtype=torch.uint8)
         else:
-            check_loading(dtype, attn_implementation, quantize)
             folder = find_pretrained(pretrained, owner='MLLMBackbone', needed=('config.json', 'tokenizer_config.json'))
             self.model, self.family = load_model(
                 folder, pretrained, dtype=dtype, attn_implementation=attn_implementation, quantize=quantize
             )
-            self.writer = PromptWriter(load_processor(folder))
+            with folder_errors(pretrained, folder):
+                self.writer = PromptWriter(load_processor(folder, pretrained))
             make_room(self.model, self.writer.seg_id)
             base = fingerprint(folder)
             self._log_unused_budgets()
@@ -128,6 +150,7 @@ class MLLMBackbone(BaseModule):
         self.model.is_init = True  # keeps mmengine from drawing the loaded weights anew
         self.hidden_size = self.model.config.get_text_config().hidden_size
         self.model.requires_grad_(False)
+        self.register_buffer('lora_alpha', torch.tensor(float(lora['alpha'])) if lora else None)
         if lora:
             add_lora(self.model, self.family.language_model, **lora)
         self.seg_rows = None
@@ -248,6 +271,10 @@ class MLLMBackbone(BaseModule):
 
     def _prepare(self, clip: Tensor) -> VisualInput:
         assert self.writer is not None  # forward has seen to it
+        if clip.ndim != 4 or clip.shape[1] != 3 or 0 in clip.shape or clip.dtype != torch.uint8:
+            raise DataError(
+                f'a clip must be uint8 frames (T, 3, H, W), at least one, got {clip.dtype} {tuple(clip.shape)}'
+            )
         budget = self.pixel_budget(len(clip) > 1, self.training)
         return self.family.prepare(self.writer.processor, self.choose_frames(clip.to(self.model.device)), budget)
 
@@ -352,7 +379,25 @@ def drop_frozen(module: MLLMBackbone, state: dict[str, Any], prefix: str, _: Any
 
 
 def check_base(module: MLLMBackbone, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Refuse adapters of another base model; checkpoints that hold all weights need none."""
+    """Refuse adapters that have no place here, or that were trained with another scale or beside another base.
+
+    Checkpoints that hold all weights need no base.
+    """
+    known = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
+    known |= set(module.model.state_dict(prefix='model.'))  # tied weights have two names
+    foreign = [name for name in state if name.startswith(prefix) and name.removeprefix(prefix) not in known]
+    if foreign and not module.base_fingerprint.is_meta:
+        raise DataError(
+            f'{foreign[0]}: is in the checkpoint and has no place in MLLMBackbone as configured'
+            + (f', nor have {len(foreign) - 1} more' if len(foreign) > 1 else '')
+            + ': lora and train_embeddings must be those of the training'
+        )
+    alpha = state.get(f'{prefix}lora_alpha')
+    if alpha is not None and module.lora_alpha is not None and not torch.equal(alpha.cpu(), module.lora_alpha.cpu()):
+        raise DataError(
+            f'{prefix}lora_alpha: lora.alpha must be {alpha.item():g} as in the training, got '
+            f'{module.lora_alpha.item():g}'
+        )
     stored = state.get(f'{prefix}base_fingerprint')
     if stored is None or module.base_fingerprint.is_meta:
         return
@@ -367,7 +412,7 @@ def check_base(module: MLLMBackbone, state: dict[str, Any], prefix: str, *_: Any
 def expect_trained(module: MLLMBackbone, found: Any) -> None:
     """What ``pretrained`` has brought is not missing from a checkpoint."""
     brought = {f'model.{name}' for name, value in module.model.named_parameters() if not value.requires_grad}
-    brought.add('base_fingerprint')  # checkpoints of before 0.2 have none
+    brought |= {'base_fingerprint', 'lora_alpha'}  # checkpoints of before 0.2 have none
     found.missing_keys[:] = [
         key for key in found.missing_keys if not any(key == name or key.endswith(f'.{name}') for name in brought)
     ]

@@ -46,10 +46,12 @@ def build_question(categories: Sequence[str], template: int = 0, reserved: Seque
         DataError: no word, a blank word, or one that contains a reserved text.
     """
     check_template(template)
+    if isinstance(categories, str):
+        raise DataError(f'categories must be a list of words, got the text {categories!r}')
     if not categories:
         raise DataError('categories must name at least one word, got none')
     for word in categories:
-        if not word.strip():
+        if not isinstance(word, str) or not word.strip():
             raise DataError(f'categories must not be blank, got {word!r} among {len(categories)} words')
         for text in reserved:
             if text in word:

@@ -180,6 +180,16 @@ _SMOLVLM2_TEXT = {
     'pad_token_id': 2,
 }
 
+_SIGLIP2_TEXT = {
+    'model_type': 'siglip_text_model',
+    'vocab_size': 256000,
+    'hidden_size': 768,
+    'intermediate_size': 3072,
+    'num_hidden_layers': 12,
+    'num_attention_heads': 12,
+    'max_position_embeddings': 64,
+}
+
 RELEASED_ARCHITECTURES: dict[str, dict[str, Any]] = {
     'Qwen/Qwen2-VL-7B-Instruct': {
         'model_type': 'qwen2_vl',
@@ -295,6 +305,22 @@ RELEASED_ARCHITECTURES: dict[str, dict[str, Any]] = {
         'num_hidden_layers': 12,
         'num_attention_heads': 8,
         'max_position_embeddings': 77,
+    },
+    'google/siglip2-base-patch16-224': _SIGLIP2_TEXT,
+    'google/siglip2-base-patch16-naflex': {**_SIGLIP2_TEXT, 'model_type': 'siglip2_text_model'},
+    'google/siglip2-large-patch16-256': {
+        **_SIGLIP2_TEXT,
+        'hidden_size': 1024,
+        'intermediate_size': 4096,
+        'num_hidden_layers': 24,
+        'num_attention_heads': 16,
+    },
+    'google/siglip2-so400m-patch14-384': {
+        **_SIGLIP2_TEXT,
+        'hidden_size': 1152,
+        'intermediate_size': 4304,
+        'num_hidden_layers': 27,
+        'num_attention_heads': 16,
     },
 }
 

@@ -48,6 +48,8 @@ class PromptWriter:
 
         self.processor = processor
         self.tokenizer = processor.tokenizer
+        if not self._tokenise('text')['input_ids']:
+            raise DataError(f'{self.tokenizer.name_or_path}: tokenizer.json: must be there, with tokens for any text')
         if SEG_TOKEN not in self.tokenizer.get_vocab():
             self.tokenizer.add_tokens([AddedToken(SEG_TOKEN, special=True, normalized=False)], special_tokens=True)
         self.seg_id = self.tokenizer.convert_tokens_to_ids(SEG_TOKEN)
@@ -56,7 +58,7 @@ class PromptWriter:
         if not (processor.chat_template or self.tokenizer.chat_template):
             raise DataError(f'{self.tokenizer.name_or_path}: chat_template: must be there to write a prompt')
         self.reserved = sorted({*self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()})
-        self._frames: dict[bool, tuple[str, str, str]] = {}
+        self._frames = {is_video: self._frame(is_video) for is_video in (False, True)}
 
     def write(self, categories: Sequence[str], template: int, sample: VisualInput) -> TokenSequence:
         """Tokenise one sample.
@@ -70,7 +72,7 @@ class PromptWriter:
             DataError: no word, a word that the tokenizer reads as a special token, or a chat template that does not
                 show the question once and the answer with its ``<SEG>`` once.
         """
-        head, middle, tail = self._frame(sample.is_video)
+        head, middle, tail = self._frames[sample.is_video]
         shown = [sample.text]
         images, videos = ([], shown) if sample.is_video else (shown, [])
         (head,), _ = self.processor.get_text_with_replacements([head], images, videos)
@@ -109,20 +111,18 @@ class PromptWriter:
 
     def _frame(self, is_video: bool) -> tuple[str, str, str]:
         """What the chat template writes before the question, between question and answer, and after."""
-        if is_video not in self._frames:
-            shown = {'type': 'video' if is_video else 'image'}
-            messages = [
-                {'role': 'user', 'content': [shown, {'type': 'text', 'text': QUESTION_MARK}]},
-                {'role': 'assistant', 'content': [{'type': 'text', 'text': ANSWER_MARK}]},
-            ]
-            # SmolVLM's processor adds settings of its own and warns of them, unless there are some already.
-            text = self.processor.apply_chat_template(messages, tokenize=False, processor_kwargs={'padding': False})
-            if text.count(QUESTION_MARK) != 1 or text.count(ANSWER_MARK) != 1:
-                raise DataError(f'{self.tokenizer.name_or_path}: chat_template: must show question and answer once')
-            head, rest = text.split(QUESTION_MARK)
-            middle, tail = rest.split(ANSWER_MARK)
-            self._frames[is_video] = (head, middle, tail)
-        return self._frames[is_video]
+        shown = {'type': 'video' if is_video else 'image'}
+        messages = [
+            {'role': 'user', 'content': [shown, {'type': 'text', 'text': QUESTION_MARK}]},
+            {'role': 'assistant', 'content': [{'type': 'text', 'text': ANSWER_MARK}]},
+        ]
+        # SmolVLM's processor adds settings of its own and warns of them, unless there are some already.
+        text = self.processor.apply_chat_template(messages, tokenize=False, processor_kwargs={'padding': False})
+        if text.count(QUESTION_MARK) != 1 or text.count(ANSWER_MARK) != 1:
+            raise DataError(f'{self.tokenizer.name_or_path}: chat_template: must show question and answer once')
+        head, rest = text.split(QUESTION_MARK)
+        middle, tail = rest.split(ANSWER_MARK)
+        return head, middle, tail
 
 
 def keep_visual_tokens(sequence: TokenSequence, positions: Tensor, indices: Tensor) -> tuple[TokenSequence, Tensor]:

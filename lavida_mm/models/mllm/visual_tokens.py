@@ -37,7 +37,8 @@ class PatchGrid(NamedTuple):
 
 def check_pixel_budget(name: str, budget: tuple[int, int]) -> tuple[int, int]:
     """Return the (least, most) units per frame as a tuple, or raise ValueError with the name of the setting."""
-    if len(budget) != 2 or not all(isinstance(side, int) for side in budget) or not 1 <= budget[0] <= budget[1]:
+    is_pair = isinstance(budget, list | tuple) and len(budget) == 2 and all(type(side) is int for side in budget)
+    if not is_pair or not 1 <= budget[0] <= budget[1]:
         raise ValueError(f'{name} must be two integers, 1 <= least <= most, in units of one token, got {budget}')
     return int(budget[0]), int(budget[1])
 

@@ -114,7 +114,7 @@ class PixelTextPretrainer(BaseModel):
         return losses
 
     def _forward(self, inputs: list[Tensor]) -> Tensor:
-        features = self.segmenter.encode(inputs)  # (F, C, h, w)
+        features = self.segmenter.encode(inputs).deep  # (F, C, h, w)
         text = self.text_encoder(self.words)  # (V, Ct)
         return self.similarity(features, text.expand(len(features), -1, -1))
 

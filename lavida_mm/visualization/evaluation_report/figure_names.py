@@ -16,6 +16,10 @@ NAMES = {
     'frame_pr_auc_trapz': ('Frame PR area, trapezoid', 'trapezoid area under the precision-recall curve; not the AP'),
     'frame_eer': ('Frame EER', 'equal error rate: where as many normal frames alarm as anomalous ones are missed'),
     'far_at_0.5': ('False alarm rate at 0.5', 'share of the frames of normal videos that score 0.5 or more'),
+    'category_top1': (
+        'Word accuracy',
+        'share of the detected anomalous frames in which a true word of the prompt scores highest',
+    ),
     'pixel_auc': ('Pixel AUC', 'pixels of all frames pooled'),
     'pixel_ap': ('Pixel AP', 'average precision, pixels of all frames pooled'),
     'pixel_auc_error_bound': ('Pixel AUC, error bound', 'largest distance to the AUC of scores that were not rounded'),

@@ -205,7 +205,7 @@ def test_neighbours_out_of_range(k, kind):
 
 
 def test_wrong_arguments_of_the_function():
-    with pytest.raises(ValueError, match=r'keep_ratio must be in \(0, 1\], got nan'):
+    with pytest.raises(ValueError, match=r'keep_ratio must be a number in \(0, 1\], got nan'):
         reverse_attn_merge(torch.zeros(3, 2), math.nan)
     for shape in ((0, 4), (4, 0), (2, 3, 4)):
         with pytest.raises(ValueError, match='tokens must be of shape'):

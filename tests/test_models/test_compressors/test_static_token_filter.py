@@ -104,7 +104,7 @@ def test_when():
 
 @pytest.mark.parametrize('threshold', [-0.1, 2.1, math.nan])
 def test_threshold_out_of_range(threshold):
-    with pytest.raises(ValueError, match=r'threshold must be in \[0, 2\], got'):
+    with pytest.raises(ValueError, match=r'threshold must be a number in \[0, 2\], got'):
         StaticTokenFilter(threshold=threshold)
 
 

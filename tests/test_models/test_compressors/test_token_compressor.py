@@ -100,7 +100,7 @@ def test_large_finite_tokens_pass():
 @pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('ratio', [0, -0.1, 1.0001, math.nan])
 def test_ratio_out_of_range(name, ratio):
-    with pytest.raises(ValueError, match=r'keep_ratio must be in \(0, 1\], got'):
+    with pytest.raises(ValueError, match=r'keep_ratio must be a number in \(0, 1\], got'):
         getattr(compressors, name)(keep_ratio=ratio)
 
 

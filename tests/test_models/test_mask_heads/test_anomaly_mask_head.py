@@ -192,22 +192,6 @@ def test_category_logits_without_a_map_are_cosines():
     assert logits.abs().max() <= 10.0001
 
 
-@pytest.mark.parametrize('similarity', [True, False])
-def test_category_loss_knows_the_word_of_each_frame(similarity):
-    head = _head(loss_category=dict(type='ObjectScoreLoss', loss_weight=3.0)).eval()
-    clips, samples = _batch(_sample([1, 0], target=1), _sample([0]))
-    projected = _projected(3, similarity)
-    losses = head.loss(head.encode(clips), projected, samples)
-    assert set(losses) == LOSSES | {'loss_category'}
-    scores = category_logits(projected.sparse, projected.categories, projected.similarity).sigmoid()
-    truth = torch.tensor([[0.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
-    expected = 3 * torch.nn.functional.binary_cross_entropy(scores, truth)
-    torch.testing.assert_close(losses['loss_category'], expected)
-    losses['loss_category'].backward()
-    assert projected.categories.grad is not None
-    assert projected.categories.grad.any() == (not similarity)
-
-
 def test_the_similarity_skip_adds_the_map():
     head = _head(similarity_skip=True).eval()
     clips, _ = _batch(_sample([1, 0]))
@@ -264,7 +248,7 @@ def test_a_few_steps_overfit_one_batch():
     totals = []
     for _ in range(40):
         features = head.encode(clips)
-        projected = projector(seg, text, mask, features, head.position_encoding(), clip_index)
+        projected = projector(seg, text, mask, features.deep, head.position_encoding(), clip_index)
         total = sum(head.loss(features, projected, samples).values())
         optimizer.zero_grad()
         total.backward()
@@ -273,7 +257,7 @@ def test_a_few_steps_overfit_one_batch():
     assert totals[-1] < 0.5 * totals[0]
     head.eval(), projector.eval()
     features = head.encode(clips)
-    projected = projector(seg, text, mask, features, head.position_encoding(), clip_index)
+    projected = projector(seg, text, mask, features.deep, head.position_encoding(), clip_index)
     found = head.predict(features, projected, samples)
     assert found[0].pred_frame_scores.min() > found[1].pred_frame_scores.max()
 
@@ -311,10 +295,6 @@ def test_ground_truth_that_does_not_match_is_refused():
     del broken.gt_masks
     with pytest.raises(ValueError, match='sample v: gt_masks is needed'):
         head.loss(features, projected, [broken])
-    broken = sample.clone()
-    del broken.gt_category_labels
-    with pytest.raises(ValueError, match='sample v: loss_category needs gt_category_labels'):
-        _head(loss_category=dict(type='ObjectScoreLoss')).loss(features, projected, [broken])
 
 
 def test_nan_prompts_name_the_projector():

@@ -8,7 +8,7 @@ import torch
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
-from lavida_mm.models.mask_heads import SAM
+from lavida_mm.models.mask_heads import SAM, FrameFeatures
 from lavida_mm.models.mask_heads.object_mask_decoder import ObjectMaskDecoder
 from lavida_mm.models.mask_heads.sam_checkpoint import load_released
 from lavida_mm.registry import MODELS
@@ -82,7 +82,7 @@ def test_masks_and_ious_are_those_of_sam_predictor(reference, released, shape, p
         sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=mask)
         output = sam.decode(features, sparse, dense)
         restored = sam.restore(output.masks[0], shape)
-    torch.testing.assert_close(features, predictor.features, atol=1e-5, rtol=0)
+    torch.testing.assert_close(features.deep, predictor.features, atol=1e-5, rtol=0)
     torch.testing.assert_close(output.masks[:, 1:], low, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(output.ious, torch.cat([iou, ious], dim=1), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(restored[None], torch.cat([one, three], dim=1), atol=1e-5, rtol=1e-5)
@@ -90,7 +90,7 @@ def test_masks_and_ious_are_those_of_sam_predictor(reference, released, shape, p
 
 def test_the_object_token_does_not_touch_the_masks(released):
     sam = _sam(checkpoint=str(released))
-    features, sparse = torch.randn(2, DIM, 4, 4), torch.randn(2, 1, DIM)
+    features, sparse = FrameFeatures(torch.randn(2, DIM, 4, 4)), torch.randn(2, 1, DIM)
     before = sam.decode(features, sparse)
     with torch.no_grad():
         sam.mask_decoder.object_token.weight += 1
@@ -102,9 +102,9 @@ def test_the_object_token_does_not_touch_the_masks(released):
 
 def test_the_object_token_reads_image_and_prompt():
     sam = _tiny()
-    features, sparse = torch.randn(1, DIM, 8, 8), torch.randn(1, 1, DIM)
+    features, sparse = FrameFeatures(torch.randn(1, DIM, 8, 8)), torch.randn(1, 1, DIM)
     logits = sam.decode(features, sparse).object_logits
-    assert (sam.decode(features + 0.5, sparse).object_logits - logits).abs() > 1e-5
+    assert (sam.decode(FrameFeatures(features.deep + 0.5), sparse).object_logits - logits).abs() > 1e-5
     assert (sam.decode(features, sparse + 0.5).object_logits - logits).abs() > 1e-5
 
 
@@ -133,19 +133,21 @@ def test_frames_of_several_sizes_in_one_batch():
     sizes = ((2, 64, 64), (1, 30, 77), (3, 128, 90))
     clips = [torch.randint(0, 256, (n, 3, h, w), dtype=torch.uint8) for n, h, w in sizes]
     together = sam.encode(clips)
-    assert together.shape == (6, DIM, 8, 8)
-    alone = torch.cat([sam.encode([clip[i : i + 1]]) for clip in clips for i in range(len(clip))])
-    torch.testing.assert_close(together, alone)
+    assert together.deep.shape == (6, DIM, 8, 8)
+    assert together.lengths == (2, 1, 3) and together.fine == ()
+    alone = [sam.encode([clip[i : i + 1]]) for clip in clips for i in range(len(clip))]
+    torch.testing.assert_close(together.deep, FrameFeatures.join(alone, (2, 1, 3)).deep)
 
 
 def test_frames_are_decoded_each_with_their_own_prompts():
     sam = _tiny()
-    features, sparse, dense = torch.randn(3, DIM, 8, 8), torch.randn(3, 2, DIM), torch.randn(3, DIM, 8, 8)
+    features = FrameFeatures(torch.randn(3, DIM, 8, 8))
+    sparse, dense = torch.randn(3, 2, DIM), torch.randn(3, DIM, 8, 8)
     together = sam.decode(features, sparse, dense)
     assert together.masks.shape == (3, 4, 32, 32)
     assert together.ious.shape == (3, 4) and together.object_logits.shape == (3,)
     for i in range(3):
-        alone = sam.decode(features[i : i + 1], sparse[i : i + 1], dense[i : i + 1])
+        alone = sam.decode(features.select([i]), sparse[i : i + 1], dense[i : i + 1])
         torch.testing.assert_close(alone.masks[0], together.masks[i])
         torch.testing.assert_close(alone.ious[0], together.ious[i])
         torch.testing.assert_close(alone.object_logits[0], together.object_logits[i])
@@ -153,7 +155,7 @@ def test_frames_are_decoded_each_with_their_own_prompts():
 
 def test_without_a_dense_prompt_it_is_sams_no_mask():
     sam = _tiny()
-    features, sparse = torch.randn(2, DIM, 8, 8), torch.randn(2, 1, DIM)
+    features, sparse = FrameFeatures(torch.randn(2, DIM, 8, 8)), torch.randn(2, 1, DIM)
     dense = sam.prompt_encoder(points=None, boxes=None, masks=None)[1]
     torch.testing.assert_close(sam.decode(features, sparse).masks, sam.decode(features, sparse, dense).masks)
 
@@ -162,16 +164,16 @@ def test_a_frozen_encoder_gets_no_gradient_and_keeps_its_statistics():
     clip = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     frozen = _tiny().train()
     before = {name: value.clone() for name, value in frozen.image_encoder.named_buffers()}
-    assert not frozen.encode([clip]).requires_grad
+    assert not frozen.encode([clip]).deep.requires_grad
     assert all(torch.equal(value, before[name]) for name, value in frozen.image_encoder.named_buffers())
     thawed = _tiny(freeze_image_encoder=False).train()
-    thawed.encode([clip]).sum().backward()
+    thawed.encode([clip]).deep.sum().backward()
     assert all(p.grad is not None for p in thawed.image_encoder.parameters())
 
 
 def test_other_image_sizes_interpolate_the_positions(released):
     sam = _sam(checkpoint=str(released), image_size=32)
-    assert sam.encode([torch.zeros(1, 3, 32, 32, dtype=torch.uint8)]).shape == (1, DIM, 2, 2)
+    assert sam.encode([torch.zeros(1, 3, 32, 32, dtype=torch.uint8)]).deep.shape == (1, DIM, 2, 2)
     with torch.no_grad():
         sam.image_encoder.pos_embed[:] = torch.arange(32.0)  # the same everywhere: it must stay so
     torch.testing.assert_close(sam.image_encoder._position(2, 3), torch.arange(32.0).expand(1, 2, 3, -1))
@@ -184,7 +186,7 @@ def test_position_encoding_keeps_float32_under_autocast():
     assert plain.shape == (1, DIM, 8, 8)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         torch.testing.assert_close(sam.position_encoding(), plain, rtol=0, atol=0)
-        output = sam.decode(torch.randn(1, DIM, 8, 8), torch.randn(1, 1, DIM))
+        output = sam.decode(FrameFeatures(torch.randn(1, DIM, 8, 8)), torch.randn(1, 1, DIM))
     assert torch.isfinite(output.masks).all()
 
 
@@ -208,7 +210,7 @@ def test_values_out_of_range_are_refused(change, rule):
 
 def test_prompts_that_do_not_match_are_refused():
     sam = _tiny()
-    features = torch.randn(3, DIM, 8, 8)
+    features = FrameFeatures(torch.randn(3, DIM, 8, 8))
     with pytest.raises(ValueError, match=r'sparse prompts must have shape .* got \(2, 1, 32\)'):
         sam.decode(features, torch.randn(2, 1, DIM))
     with pytest.raises(ValueError, match=r'dense prompts must have shape .* got \(2, 32, 8, 8\)'):

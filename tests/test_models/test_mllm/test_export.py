@@ -96,6 +96,22 @@ def test_the_tool_exports_what_a_checkpoint_holds(leaf, tiny_folders, tmp_path, 
     assert export(tmp_path, leaf, tmp_path / 'iter_1.pth', out, '--overwrite').code == 0
 
 
+def test_nothing_but_an_earlier_export_is_replaced(leaf, tiny_folders, tmp_path, build):
+    model = build(tiny_folders['qwen2_vl'], lora={}, train_embeddings='seg')
+    work = tmp_path / 'work'
+    work.mkdir()
+    torch.save({'state_dict': {f'mllm.{k}': v for k, v in model.state_dict().items()}}, work / 'iter_1.pth')
+    (tmp_path / 'precious').mkdir()
+    (tmp_path / 'precious' / 'config.json').write_text('{}')
+    (tmp_path / 'precious' / 'data.bin').write_text('mine')
+    (tmp_path / 'file').write_text('mine')
+    for output in (work, tmp_path / 'precious', tmp_path / 'file', tiny_folders['qwen2_vl']):
+        done = export(tmp_path, leaf, work / 'iter_1.pth', output, '--overwrite')
+        assert done.code == 1, done.err
+        assert done.err.startswith(f'error: {output}: ') and done.err.count('\n') == 1
+    assert (work / 'iter_1.pth').is_file() and (tmp_path / 'precious' / 'data.bin').read_text() == 'mine'
+
+
 def test_bad_input_of_the_tool(leaf, tmp_path):
     torch.save({'state_dict': {'projector.weight': torch.ones(3)}}, tmp_path / 'other.pth')
     cases = [

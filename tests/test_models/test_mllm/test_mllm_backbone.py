@@ -232,7 +232,7 @@ def shake(model):
 def test_the_state_dict_holds_what_is_trained_and_no_more(tiny_folder, build):
     model = build(tiny_folder, **LORA)
     for state in (model.state_dict(), get_state_dict(model)):  # torch's way and mmengine's
-        assert set(state) == trained(model) | {'base_fingerprint'}
+        assert set(state) == trained(model) | {'base_fingerprint', 'lora_alpha'}
     size = sum(value.nbytes for value in model.state_dict().values())
     assert size < 0.2 * sum(path.stat().st_size for path in tiny_folder.glob('*.safetensors'))
 
@@ -301,7 +301,16 @@ def test_the_fingerprint_is_of_the_values_not_of_their_precision(tiny_folders, t
         (dict(frame_pixels=(9, 4)), 'frame_pixels must be two integers'),
         (dict(test_frame_pixels=(4,)), 'test_frame_pixels must be two integers'),
         (dict(image_pixels=(2.5, 4)), 'image_pixels must be two integers'),
-        (dict(llm_sample_frames=0), 'llm_sample_frames must be at least 1, got 0'),
+        (dict(llm_sample_frames=0), 'llm_sample_frames must be an integer, at least 1, or None, got 0'),
+        (dict(llm_sample_frames=1.5), 'llm_sample_frames must be an integer.*got 1.5'),
+        (dict(frame_pixels=5), 'frame_pixels must be two integers.*got 5'),
+        (dict(image_pixels=0), 'image_pixels must be two integers.*got 0'),
+        (dict(freeze_vision='abc'), "freeze_vision must be True or False, got 'abc'"),
+        (dict(gradient_checkpointing=1), 'gradient_checkpointing must be True or False, got 1'),
+        (dict(lora=True), 'lora must be a dict or None, got True'),
+        (dict(lora=dict(alpha='abc')), "lora.alpha must be a number above 0, got 'abc'"),
+        (dict(lora=dict(dropout=None)), r'lora.dropout must be a number in \[0, 1\), got None'),
+        (dict(lora=dict(targets=[1])), r'lora.targets must be a list of projection names, got \[1\]'),
         (dict(dtype='half'), "dtype must be one of .*'half'"),
         (dict(attn_implementation='flash'), "attn_implementation must be one of .*'flash'"),
         (dict(quantize='8bit'), "quantize must be None or '4bit', got '8bit'"),
@@ -309,8 +318,8 @@ def test_the_fingerprint_is_of_the_values_not_of_their_precision(tiny_folders, t
         (dict(train_embeddings=True), 'train_embeddings must be one of seg, all, none, got True'),
         (dict(lora=dict(rank=4)), r"lora: unknown keys \['rank'\]"),
         (dict(lora=dict(r=0)), 'lora.r must be an integer >= 1, got 0'),
-        (dict(lora=dict(alpha=0)), 'lora.alpha must be above 0, got 0'),
-        (dict(lora=dict(dropout=1.0)), r'lora.dropout must be in \[0, 1\), got 1.0'),
+        (dict(lora=dict(alpha=0)), 'lora.alpha must be a number above 0, got 0'),
+        (dict(lora=dict(dropout=1.0)), r'lora.dropout must be a number in \[0, 1\), got 1.0'),
         (dict(lora=dict(targets='q_proj')), 'lora.targets must be a list'),
         (dict(lora=dict(targets=('q_proj', 'qkv'))), "no layer of the language model has a projection 'qkv'"),
     ],
@@ -351,6 +360,73 @@ def test_an_unknown_family_says_which_are_served_and_how_to_add_one(tiny_folders
     folder = with_config(tiny_folders['qwen2_vl'], tmp_path, model_type='llava_next')
     with pytest.raises(ValueError, match=r"model_type 'llava_next'.*served: internvl, .*qwen3_vl.*docs/backbones.md"):
         build(folder)
+
+
+def damage(folder, tmp_path, name, text):
+    shutil.copytree(folder, tmp_path / 'damaged')
+    path = tmp_path / 'damaged' / name
+    if text is None:
+        path.unlink()
+    else:
+        path.write_bytes(text if isinstance(text, bytes) else path.read_bytes()[:text])
+    return tmp_path / 'damaged'
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'message'),
+    [
+        ('model.safetensors', 1000, 'is no whole model of transformers: SafetensorError'),
+        ('model.safetensors', b'', 'is no whole model of transformers'),
+        ('config.json', b'{', 'is no whole model of transformers: JSONDecodeError'),
+        ('config.json', b'[]', 'is no whole model of transformers: AttributeError'),
+        ('config.json', b'{"model_type": "nope"}', "config.json: model_type must be one that .*got 'nope'"),
+        ('tokenizer.json', b'{', 'is no whole model of transformers'),
+        ('tokenizer.json', None, 'tokenizer.json: must be there, with tokens for any text'),
+        ('chat_template.jinja', b'{% for %}', 'is no whole model of transformers: TemplateSyntaxError'),
+    ],
+)
+def test_a_damaged_folder_is_named(tiny_folders, tmp_path, build, name, text, message):
+    folder = damage(tiny_folders['qwen2_vl'], tmp_path, name, text)
+    with pytest.raises(DataError, match=message) as caught:
+        build(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_weights_that_are_missing_are_not_drawn_at_random(tiny_folders, tmp_path, build):
+    shutil.copytree(tiny_folders['qwen2_vl'], tmp_path / 'short')
+    config = json.loads((tmp_path / 'short' / 'config.json').read_text())
+    config['text_config'].update(num_hidden_layers=3, layer_types=['full_attention'] * 3)
+    (tmp_path / 'short' / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(DataError, match=r'lacks 12 weights that its config.json asks for, the first is .*layers\.2\.'):
+        build(tmp_path / 'short')
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(lora=None, train_embeddings='seg'), 'is in the checkpoint and has no place in MLLMBackbone'),
+        (dict(lora=dict(r=2, targets=['q_proj']), train_embeddings='seg'), 'v_proj.* has no place .*nor have 3 more'),
+        (dict(lora=dict(r=2), train_embeddings='none'), 'seg_rows.* has no place'),
+        (dict(lora=dict(r=2, alpha=160), train_embeddings='seg'), 'lora.alpha must be 16 as in the training, got 160'),
+    ],
+)
+def test_adapters_that_have_no_place_are_refused(tiny_folders, build, settings, message):
+    state = build(tiny_folders['qwen2_vl'], **LORA).state_dict()
+    with pytest.raises(DataError, match=message):
+        load_state_dict(build(tiny_folders['qwen2_vl'], **settings), state)
+
+
+@pytest.mark.parametrize(
+    'clip', [torch.zeros(0, 3, 8, 8), torch.zeros(2, 3, 0, 8), torch.zeros(2, 1, 8, 8), torch.zeros(3, 8, 8)]
+)
+def test_what_is_no_clip(tiny_folder, build, clip):
+    with pytest.raises(DataError, match=r'a clip must be uint8 frames \(T, 3, H, W\), at least one'):
+        build(tiny_folder)([clip.byte()], [WORDS], [0])
+
+
+def test_frames_of_other_numbers_are_no_frames(tiny_folders, make_clip, build):
+    with pytest.raises(DataError, match=r'a clip must be uint8 frames .*got torch.float32'):
+        build(tiny_folders['qwen2_vl'])([make_clip(2).float()], [WORDS], [0])
 
 
 def test_a_text_model_is_no_backbone(tiny_folders, tmp_path, build):
@@ -401,7 +477,9 @@ def test_whole_frames_cannot_be_filtered(tiny_folders, make_clip, build, family)
         build(tiny_folders[family])([make_clip(2)], [WORDS], [0], None, StaticTokenFilter())
 
 
-@pytest.mark.parametrize('words', [[], ['star', ' '], ['<SEG>'], ['a <|video_pad|> b'], ['x<|im_end|>']])
+@pytest.mark.parametrize(
+    'words', [[], 'star', [None], ['star', ' '], ['<SEG>'], ['a <|video_pad|> b'], ['x<|im_end|>']]
+)
 def test_words_that_cannot_be_asked_for(tiny_folders, make_clip, build, words):
     with pytest.raises(DataError, match='categories'):
         build(tiny_folders['qwen2_vl'])([make_clip(1)], [words], [0])

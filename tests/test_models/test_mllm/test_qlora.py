@@ -38,7 +38,7 @@ def test_learns_and_saves_what_it_learnt_alone(quantized, make_clip):
     (out.loss + out.seg_states.square().mean()).backward()
     reached = {n for n, p in quantized.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert reached == trained
-    assert set(quantized.state_dict()) == trained | {'base_fingerprint'}
+    assert set(quantized.state_dict()) == trained | {'base_fingerprint', 'lora_alpha'}
 
 
 def test_computes_with_the_weights_that_its_4_bits_stand_for(quantized, tiny_folder, make_clip, build):

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel, CLIPTextModelWithProjection
 
 from lavida_mm.datasets.synthetic.vocabulary import COLOURS, SHAPES
-from lavida_mm.models.text_encoders import CLIPTextEncoder, clip_text_encoder
+from lavida_mm.models.text_encoders import CLIPTextEncoder, text_encoder
 from lavida_mm.models.tiny.builders import save_tiny_clip_text
 from lavida_mm.registry import MODELS
 from lavida_mm.utils.errors import DataError
@@ -48,8 +48,8 @@ def test_different_words_differ(folder):
 
 def count_calls(encoder, monkeypatch):
     calls = []
-    encode = encoder._encode
-    monkeypatch.setattr(encoder, '_encode', lambda words: calls.extend(words) or encode(words))
+    encode = encoder.encode
+    monkeypatch.setattr(encoder, 'encode', lambda words: calls.extend(words) or encode(words))
     return calls
 
 
@@ -70,7 +70,7 @@ def test_features_do_not_depend_on_the_words_beside_them_at_test(folder):
 
 
 def test_the_memory_is_bounded_and_keeps_the_latest(folder, monkeypatch):
-    monkeypatch.setattr(clip_text_encoder, 'CACHE_SIZE', 3)
+    monkeypatch.setattr(text_encoder, 'CACHE_SIZE', 3)
     encoder = CLIPTextEncoder(pretrained=folder).eval()
     encoder(['a', 'b', 'c'])
     encoder(['a'])

@@ -1,0 +1,83 @@
+"""The contract of all segmenters: frames to features, features and prompts to masks."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from lavida_mm.models.mask_heads.frame_features import FrameFeatures
+
+__all__ = ['Segmenter', 'SegmenterOutput', 'check_prompts', 'without_autocast']
+
+
+@dataclass
+class SegmenterOutput:
+    """What a segmenter decodes from the features and prompts of F frames.
+
+    Attributes:
+        masks: mask logits, the single mask first and the three of the multi-mask output after it, (F, 4, 4h, 4w).
+        ious: predicted IoU of each mask, (F, 4).
+        object_logits: logit of "what the prompt names is in this frame", (F,).
+        memory: what each clip has left in a segmenter with memory, to be handed in with its next frames; None
+            without memory.
+    """
+
+    masks: Tensor
+    ious: Tensor
+    object_logits: Tensor
+    memory: tuple[Any, ...] | None = None
+
+
+class Segmenter(Protocol):
+    """What ``AnomalyMaskHead`` asks of a segmenter; ``SAM`` and ``SAM2`` are two.
+
+    Attributes:
+        embed_dim: channels C of the deepest features, and of prompts.
+        mask_size: side of the decoded masks.
+    """
+
+    embed_dim: int
+
+    @property
+    def mask_size(self) -> int: ...
+
+    def encode(self, clips: Sequence[Tensor]) -> FrameFeatures:
+        """Features of RGB clips in [0, 255], (T_i, 3, H_i, W_i)."""
+
+    def decode(
+        self, features: FrameFeatures, sparse: Tensor, dense: Tensor | None = None, memory: Sequence[Any] | None = None
+    ) -> SegmenterOutput:
+        """Masks from prompt tokens (F, P, C), a dense prompt (F or 1, C, h, w) and each clip's memory."""
+
+    def position_encoding(self) -> Tensor:
+        """Position encoding of the deepest features, (1, C, h, w)."""
+
+    def default_dense(self) -> Tensor:
+        """The dense prompt that stands for "no mask is given", (1, C, 1, 1)."""
+
+    def fit_masks(self, masks: Tensor, size: int | None = None) -> Tensor:
+        """Masks of the frames (T, H, W) where the segmenter sees them, (T, size, size)."""
+
+    def restore(self, mask_logits: Tensor, size: tuple[int, int], output_size: tuple[int, int] | None = None) -> Tensor:
+        """Mask logits (T, h', w') back on frames of ``size``, (T, *output_size)."""
+
+
+def check_prompts(features: FrameFeatures, sparse: Tensor, dense: Tensor | None) -> None:
+    """Raise ValueError where prompts do not match the features."""
+    frames, channels = features.deep.shape[:2]
+    if sparse.ndim != 3 or sparse.shape[0] != frames or sparse.shape[2] != channels:
+        raise ValueError(
+            f'sparse prompts must have shape (F, P, C) = ({frames}, P, {channels}), got {tuple(sparse.shape)}'
+        )
+    if dense is not None and (dense.ndim != 4 or dense.shape[0] not in (1, frames) or dense.shape[1] != channels):
+        raise ValueError(
+            f'dense prompts must have shape (F, C, h, w) = {tuple(features.deep.shape)}, got {tuple(dense.shape)}'
+        )
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Keeps float32 what must not be rounded, such as frequencies; on the ``meta`` device there is nothing to keep."""
+    return torch.autocast('cpu' if device.type == 'meta' else device.type, enabled=False)

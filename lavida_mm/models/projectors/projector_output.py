@@ -1,0 +1,25 @@
+"""What a projector hands to the mask head."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+__all__ = ['ProjectorOutput']
+
+
+@dataclass
+class ProjectorOutput:
+    """Prompts for F frames.
+
+    Attributes:
+        sparse: prompt tokens, (F, P, C).
+        dense: what the prompt adds to each cell of the features, (F, C, h, w), or None.
+        categories: embedding of each named word, zero where a sample has fewer words, (F, n, C); None where the
+            projector reads no category text.
+        similarity: pixel-text logits, very low where a sample has fewer words, (F, n, h, w), or None.
+    """
+
+    sparse: Tensor
+    dense: Tensor | None
+    categories: Tensor | None
+    similarity: Tensor | None

@@ -1,0 +1,159 @@
+"""SAM 2's memory: transformers' propagation, what a frame may see, and streams."""
+
+import pytest
+import torch
+
+from lavida_mm.models.mask_heads import SAM2, AnomalyMaskHead, MemoryBank
+from lavida_mm.models.projectors import ProjectorOutput
+from lavida_mm.registry import MODELS
+from tests.test_models.test_mask_heads.conftest import SIDE, SIZES
+
+DIM, GRID = SIZES['channels'], SIDE // 8
+POINT = dict(point_coords=torch.tensor([[[[30.0, 40.0]]]]), point_labels=torch.ones(1, 1, 1, dtype=torch.int))
+NO_OBJECT = -1024.0
+
+
+def _sam2(folder, memory=7) -> SAM2:
+    return MODELS.build(dict(type='SAM2', pretrained=str(folder), image_size=SIDE, memory=memory)).eval()
+
+
+def _clip(frames, seed=2):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (frames, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
+
+
+def _sparse(frames, seed=3):
+    return torch.randn(frames, 1, DIM, generator=torch.Generator().manual_seed(seed))
+
+
+def _assert_same(found, expected, frames=slice(None)):
+    for name in ('masks', 'ious', 'object_logits'):
+        torch.testing.assert_close(getattr(found, name)[frames], getattr(expected, name), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize('bias', [None, -0.55, -5.0], ids=['present', 'sometimes', 'absent'])
+@pytest.mark.parametrize('streaming', [False, True])
+def test_a_clip_is_transformers_propagation(sam2_folder, streaming, bias):
+    """A point in the first frame, none in the five that follow."""
+    from transformers import Sam2VideoModel
+    from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+    sam2, reference = _sam2(sam2_folder), Sam2VideoModel.from_pretrained(sam2_folder).eval()
+    if bias is not None:
+        for network in (sam2.network, reference):
+            network.mask_decoder.pred_obj_score_head.proj_out.bias.data += bias
+    pixels = sam2.canvas.fit([_clip(6)])
+    session = Sam2VideoInferenceSession(
+        video=None if streaming else pixels, video_height=SIDE, video_width=SIDE, dtype=torch.float32
+    )
+    index = session.obj_id_to_idx(1)
+    session.add_point_inputs(index, 0, POINT)
+    session.obj_with_new_inputs = [1]
+    if streaming:
+        expected = [reference(session, frame=frame) for frame in pixels]
+    else:
+        expected = list(reference.propagate_in_video_iterator(session, start_frame_idx=0))
+
+    encoder = reference.prompt_encoder
+    with torch.no_grad():
+        point, dense = encoder(POINT['point_coords'], POINT['point_labels'], None, None)
+        nowhere, _ = encoder(torch.zeros(1, 1, 1, 2), -torch.ones(1, 1, 1, dtype=torch.int), None, None)
+        sparse = torch.cat([point[:, 0], nowhere[:, 0].expand(5, -1, -1)])
+        features = sam2.encode([_clip(6)])
+        output = sam2.decode(features, sparse, dense, [sam2.new_memory()] if streaming else None)
+        alone = _sam2(sam2_folder, memory=0).decode(features, sparse, dense)
+    logits = torch.stack([one.object_score_logits.flatten()[0] for one in expected])
+    assert bias != -5.0 or (logits < 0).all()
+    assert bias is not None or (logits > 0).all()
+    torch.testing.assert_close(output.object_logits, logits, atol=1e-4, rtol=0)
+    best = output.ious[:, 1:].argmax(dim=1) + 1
+    masks = output.masks[torch.arange(6), best].where((output.object_logits > 0)[:, None, None], NO_OBJECT)
+    torch.testing.assert_close(masks, torch.stack([one.pred_masks[0, 0] for one in expected]), atol=1e-4, rtol=0)
+    assert (alone.masks - output.masks)[1:].abs().amax(dim=(1, 2, 3)).min() > 1e-2  # the memory matters
+
+
+def test_clips_do_not_see_each_other(sam2_folder):
+    sam2 = _sam2(sam2_folder, memory=2)
+    clips, sparse = [_clip(4), _clip(1, seed=5), _clip(3, seed=6)], _sparse(8)
+    with torch.no_grad():
+        together = sam2.decode(sam2.encode(clips), sparse)
+        for clip, frames in zip(clips, (slice(0, 4), slice(4, 5), slice(5, 8)), strict=True):
+            _assert_same(together, sam2.decode(sam2.encode([clip]), sparse[frames]), frames)
+    assert [bank.num_seen for bank in together.memory] == [4, 1, 3]
+    assert [len(bank.frames) for bank in together.memory] == [2, 1, 2]
+
+
+def test_a_frame_sees_the_frames_before_it_and_no_more_than_memory(sam2_folder):
+    sam2, sparse = _sam2(sam2_folder, memory=2), _sparse(6)
+    clip = _clip(6)
+    with torch.no_grad():
+        plain = sam2.decode(sam2.encode([clip]), sparse).masks
+        changed = clip.clone()
+        changed[5] = 0
+        found = sam2.decode(sam2.encode([changed]), sparse).masks
+    torch.testing.assert_close(found[:5], plain[:5], atol=1e-5, rtol=1e-4)
+    bank = MemoryBank(2)
+    for frame in range(5):
+        bank = bank.add(torch.zeros(1, 64), torch.zeros(DIM))
+        assert bank.ages == tuple(range(min(frame + 1, 2), 0, -1))
+        assert [one.frame for one in bank.frames] == list(range(max(0, frame - 1), frame + 1))
+
+
+def test_a_stream_in_pieces_is_the_stream_in_one(sam2_folder):
+    sam2, clip, sparse = _sam2(sam2_folder, memory=3), _clip(7), _sparse(7)
+    with torch.no_grad():
+        features = sam2.encode([clip])
+        whole = sam2.decode(features, sparse, memory=[sam2.new_memory()])
+        memory, start = [sam2.new_memory()], 0
+        for length in (3, 1, 3):
+            piece = slice(start, start + length)
+            output = sam2.decode(sam2.encode([clip[piece]]), sparse[piece], memory=memory)
+            for name in ('masks', 'ious', 'object_logits'):
+                expected = getattr(whole, name)[piece]
+                torch.testing.assert_close(getattr(output, name), expected, atol=1e-4, rtol=1e-4)
+            memory, start = output.memory, start + length
+            assert len(memory[0].frames) <= 3 and memory[0].num_seen == start
+    assert memory[0].frames[0].tokens.dtype == torch.bfloat16
+
+
+def test_streams_of_different_age_in_one_batch(sam2_folder):
+    sam2, sparse = _sam2(sam2_folder, memory=3), _sparse(4)
+    with torch.no_grad():
+        older = sam2.decode(sam2.encode([_clip(2, seed=8)]), sparse[:2], memory=[sam2.new_memory()]).memory
+        clips = [_clip(2), _clip(2, seed=9)]
+        features = sam2.encode(clips)
+        together = sam2.decode(features, sparse, memory=[*older, sam2.new_memory()])
+        _assert_same(together, sam2.decode(features.select([0]), sparse[:1], memory=older), slice(0, 1))
+        new = sam2.decode(sam2.encode(clips[1:]), sparse[2:], memory=[sam2.new_memory()])
+        _assert_same(together, new, slice(2, 4))
+    assert [bank.num_seen for bank in together.memory] == [4, 2]
+
+
+def test_what_is_handed_back_holds_no_graph(sam2_folder):
+    sam2 = _sam2(sam2_folder, memory=2)
+    output = sam2.decode(sam2.encode([_clip(2)]), _sparse(2))
+    assert output.masks.requires_grad
+    assert not any(one.tokens.requires_grad or one.pointer.requires_grad for one in output.memory[0].frames)
+
+
+def test_the_head_hands_memory_through(sam2_folder):
+    torch.manual_seed(0)
+    segmenter = dict(type='SAM2', pretrained=str(sam2_folder), image_size=SIDE, memory=2)
+    head: AnomalyMaskHead = MODELS.build(dict(type='AnomalyMaskHead', segmenter=segmenter, similarity_skip=True)).eval()
+    similarity = torch.randn(2, 1, GRID, GRID)
+    projected = ProjectorOutput(sparse=_sparse(2), dense=None, categories=torch.zeros(2, 1, DIM), similarity=similarity)
+    with torch.no_grad():
+        features = head.encode([_clip(2)])
+        first = head(features, projected, [head.segmenter.new_memory()])
+        second = head(features, projected, first.memory)
+    assert second.memory[0].num_seen == 4
+    assert (second.masks - first.masks).abs().max() > 1e-3
+
+
+def test_memory_that_does_not_fit_is_refused(sam2_folder):
+    sam2 = _sam2(sam2_folder, memory=0)
+    features = sam2.encode([_clip(1)])
+    with pytest.raises(ValueError, match='memory=0: every frame is decoded alone'):
+        sam2.decode(features, _sparse(1), memory=[MemoryBank(1)])
+    with pytest.raises(ValueError, match='one bank per clip: 1 clips, 2 banks'):
+        _sam2(sam2_folder, memory=1).decode(features, _sparse(1), memory=[MemoryBank(1)] * 2)
