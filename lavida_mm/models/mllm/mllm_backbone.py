@@ -21,6 +21,7 @@ from lavida_mm.models.mllm.loading import (
     load_model,
     load_processor,
 )
+from lavida_mm.models.mllm.saved_state import check_saved_state, drop_frozen, expect_trained
 from lavida_mm.models.mllm.sequences import IGNORE, PromptWriter, TokenSequence, keep_visual_tokens, pad_batch
 from lavida_mm.models.mllm.visual_tokens import check_pixel_budget
 from lavida_mm.models.pretrained import builds_on_meta, find_pretrained
@@ -161,7 +162,7 @@ class MLLMBackbone(BaseModule):
         if gradient_checkpointing:
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=dict(use_reentrant=False))
         self.register_state_dict_post_hook(drop_frozen)
-        self.register_load_state_dict_pre_hook(check_base)
+        self.register_load_state_dict_pre_hook(check_saved_state)
         self.register_load_state_dict_post_hook(expect_trained)
         self.train(self.training)
 
@@ -369,50 +370,3 @@ def make_room(model: Any, seg_id: int) -> None:
     with torch.no_grad():
         for module in (model.get_input_embeddings(), model.get_output_embeddings()):
             module.weight[rows:] = module.weight[:rows].float().mean(dim=0).to(module.weight.dtype)
-
-
-def drop_frozen(module: MLLMBackbone, state: dict[str, Any], prefix: str, _: Any) -> None:
-    """Leave out of a state dict what ``pretrained`` brings and training leaves as it is."""
-    trained = {f'{prefix}model.{name}' for name, value in module.model.named_parameters() if value.requires_grad}
-    for name in [name for name in state if name.startswith(f'{prefix}model.') and name not in trained]:
-        del state[name]
-
-
-def check_base(module: MLLMBackbone, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Refuse adapters that have no place here, or that were trained with another scale or beside another base.
-
-    Checkpoints that hold all weights need no base.
-    """
-    known = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
-    known |= set(module.model.state_dict(prefix='model.'))  # tied weights have two names
-    foreign = [name for name in state if name.startswith(prefix) and name.removeprefix(prefix) not in known]
-    if foreign and not module.base_fingerprint.is_meta:
-        raise DataError(
-            f'{foreign[0]}: is in the checkpoint and has no place in MLLMBackbone as configured'
-            + (f', nor have {len(foreign) - 1} more' if len(foreign) > 1 else '')
-            + ': lora and train_embeddings must be those of the training'
-        )
-    alpha = state.get(f'{prefix}lora_alpha')
-    if alpha is not None and module.lora_alpha is not None and not torch.equal(alpha.cpu(), module.lora_alpha.cpu()):
-        raise DataError(
-            f'{prefix}lora_alpha: lora.alpha must be {alpha.item():g} as in the training, got '
-            f'{module.lora_alpha.item():g}'
-        )
-    stored = state.get(f'{prefix}base_fingerprint')
-    if stored is None or module.base_fingerprint.is_meta:
-        return
-    everything = all(value.requires_grad for value in module.model.parameters())
-    if not everything and not torch.equal(stored.cpu(), module.base_fingerprint.cpu()):
-        raise DataError(
-            f'{prefix}base_fingerprint: the checkpoint was trained on another base model than '
-            f"MLLMBackbone.pretrained='{module.pretrained}', whose frozen weights it needs: name that model instead"
-        )
-
-
-def expect_trained(module: MLLMBackbone, found: Any) -> None:
-    """What ``pretrained`` has brought is not missing from a checkpoint."""
-    brought = {f'model.{name}' for name, value in module.model.named_parameters() if not value.requires_grad}
-    brought |= {'base_fingerprint', 'lora_alpha'}  # checkpoints of before 0.2 have none
-    found.missing_keys[:] = [
-        key for key in found.missing_keys if not any(key == name or key.endswith(f'.{name}') for name in brought)
-    ]
