@@ -1,6 +1,6 @@
 """How fast visual tokens are compressed by reverse attention, and what memory that takes.
 
-    python benchmarks/compressors.py                         # about four minutes and 2 GB
+    python benchmarks/compressors.py                         # about five minutes and 2 GB
     python benchmarks/compressors.py --json speed.json       # the figures as well in a file
     python benchmarks/compressors.py --sizes 512x256 --long none --repeats 1     # seconds, no target
 
