@@ -22,6 +22,19 @@ class _Encoded(NamedTuple):
     lm_loss: Tensor  # ()
 
 
+def check_width(projector: dict, key: str, part: str, width: int | None) -> None:
+    """Raise ValueError where the projector's config expects other channels than a part gives.
+
+    Args:
+        projector: config of the projector.
+        key: its setting.
+        part: who gives them.
+        width: how many it gives; None: it does not say.
+    """
+    if width is not None and key in projector and projector[key] != width:
+        raise ValueError(f'projector.{key} must be {width}, the channels of {part}, got {projector[key]!r}')
+
+
 @MODELS.register_module()
 class LAVIDA(BaseModel):
     """Zero-shot video anomaly detector (LAVIDA, arXiv 2602.19248).
@@ -63,6 +76,8 @@ class LAVIDA(BaseModel):
         self.text_encoder = MODELS.build(text_encoder)
         if hasattr(self.text_encoder, 'bind'):  # it takes its features from the MLLM
             self.text_encoder.bind(self.mllm)
+        check_width(projector, 'seg_channels', 'mllm', getattr(self.mllm, 'hidden_size', None))
+        check_width(projector, 'text_channels', 'text_encoder', getattr(self.text_encoder, 'out_channels', None))
         self.projector = MODELS.build(projector)
         self.mask_head = MODELS.build(mask_head)
         self.lm_loss_weight = lm_loss_weight

@@ -142,3 +142,12 @@ def test_sample_refuses_a_field_of_another_rank():
         sample.gt_masks = torch.zeros(4, 4)
     with pytest.raises(ValueError, match='pred_frame_scores must be a tensor of 1 dimensions, got list'):
         sample.pred_frame_scores = [0.5]
+
+
+@pytest.mark.parametrize(
+    ('key', 'width', 'part'), [('seg_channels', 96, 'mllm'), ('text_channels', 64, 'text_encoder')]
+)
+def test_a_projector_of_another_width_is_named_at_build(key, width, part):
+    message = f'projector.{key} must be {width}, the channels of {part}, got 3584'
+    with pytest.raises(ValueError, match=message):
+        tiny_model(**{f'model.projector.{key}': 3584})
