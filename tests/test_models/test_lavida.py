@@ -131,6 +131,40 @@ def test_preprocessor_names_a_clip_of_another_form(model):
         model.data_preprocessor(dict(inputs=clips, data_samples=samples[:2]))
 
 
+@pytest.mark.parametrize('mode', ['loss', 'predict'])
+def test_a_sample_without_words_is_refused(model, mode):
+    clips, samples = make_batch()
+    samples[1].set_metainfo(dict(categories=[]))
+    with pytest.raises(ValueError, match='categories must name at least one word'):
+        model(clips, samples, mode=mode)
+
+
+def test_nothing_anomalous_in_the_batch_trains_the_score_alone(model):
+    clip, sample = make_sample(['red star', 'blue ring'], 4, 0, False)
+    losses = model.train()([clip], [sample], mode='loss')
+    assert losses['loss_focal'] == losses['loss_dice'] == losses['loss_iou'] == 0
+    assert losses['loss_object'] > 0
+
+
+def test_memory_goes_on_through_the_windows_of_a_video():
+    stream = {'model.mask_head.stream_memory': True}
+    model = tiny_model('examples/tiny_sam2_memory.py', **stream).eval()
+    windows = []
+    for start, seed in ((0, 3), (4, 4)):
+        clip, sample = make_sample(['red star', 'blue ring'], 4, seed, True)
+        sample.set_metainfo(dict(video_id='v', frame_inds=np.arange(start, start + 4), num_frames=8))
+        windows.append((clip, sample))
+    with torch.no_grad():
+        scores = [model([clip], [sample], mode='predict')[0].pred_frame_scores for clip, sample in windows]
+        memory = [model.mask_head.segmenter.new_memory()]
+        for (clip, sample), found in zip(windows, scores, strict=True):
+            encoded = model._encode([clip], [sample])
+            output = model.mask_head(encoded.features, encoded.projected, memory)
+            torch.testing.assert_close(found, output.object_logits.sigmoid(), atol=1e-6, rtol=1e-5)
+            memory = output.memory
+    assert memory[0].num_seen == 8
+
+
 def test_unknown_mode(model):
     with pytest.raises(ValueError, match="'loss', 'predict' or 'tensor', got 'los'"):
         model(*make_batch(), mode='los')

@@ -44,6 +44,7 @@ model = dict(
         loss_dice=dict(type='DiceLoss', loss_weight=2.0),
         loss_iou=dict(type='MaskIoULoss', loss_weight=1.0),
         loss_object=dict(type='ObjectScoreLoss', loss_weight=2.0),
+        loss_category=dict(type='CategoryLoss', loss_weight=0.1),  # ours: which of the words it was; None for none
         mask_choice='best_iou',
         gate='hard',
     ),

@@ -14,6 +14,7 @@ from lavida_mm.models.losses.best_of_masks import best_of_masks
 from lavida_mm.models.mask_heads.feature_cache import FeatureCache
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
 from lavida_mm.models.mask_heads.segmenter import SegmenterOutput
+from lavida_mm.models.mask_heads.stream_memory import StreamMemory
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
 
@@ -145,6 +146,11 @@ class AnomalyMaskHead(BaseModule):
             maximum, times another, to the object logit.
         loss_size: side at which masks and ground truth are compared; None: that of the decoded masks.
         feature_cache: number of frames whose features are kept at test, for windows that overlap; 0 for none.
+        stream_memory: at test, the segmenter's memory goes on from one window of a video to the next, which must come
+            in order; else it begins anew with each window. Needs a segmenter with memory, e.g. ``SAM2(memory=7)``.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     def __init__(
@@ -163,6 +169,7 @@ class AnomalyMaskHead(BaseModule):
         similarity_skip: bool = False,
         loss_size: int | None = None,
         feature_cache: int = 16,
+        stream_memory: bool = False,
     ) -> None:
         super().__init__()
         if mask_choice not in MASK_CHOICES:
@@ -177,6 +184,12 @@ class AnomalyMaskHead(BaseModule):
             raise ValueError(f'loss_size must be None or at least 1, got {loss_size}')
         self.cache = FeatureCache(feature_cache)
         self.segmenter = MODELS.build(segmenter)
+        if stream_memory and not getattr(self.segmenter, 'memory', 0):
+            raise ValueError(
+                f'stream_memory=True needs a segmenter with memory, e.g. SAM2(memory=7), got {segmenter["type"]} '
+                'without'
+            )
+        self.stream = StreamMemory() if stream_memory else None
         self.focal = _build_loss(loss_focal, 'FocalLoss')
         self.dice = _build_loss(loss_dice, 'DiceLoss')
         self.iou = _build_loss(loss_iou, 'MaskIoULoss')
@@ -198,17 +211,22 @@ class AnomalyMaskHead(BaseModule):
         return self.segmenter.embed_dim
 
     def train(self, mode: bool = True) -> 'AnomalyMaskHead':
-        """Switch to training mode or back; weights may have changed: kept features are forgotten."""
-        self.cache.clear()
+        """Switch to training mode or back; weights may have changed: kept features and memories are forgotten."""
+        self._forget()
         return super().train(mode)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self.cache.clear()
+        self._forget()
         super()._load_from_state_dict(*args, **kwargs)
 
     def _apply(self, *args: Any, **kwargs: Any) -> 'AnomalyMaskHead':
-        self.cache.clear()  # it may be moved to another device
+        self._forget()  # it may be moved to another device
         return super()._apply(*args, **kwargs)
+
+    def _forget(self) -> None:
+        self.cache.clear()
+        if self.stream is not None:
+            self.stream.clear()
 
     def encode(self, clips: Sequence[Tensor], data_samples: Sequence[VADDataSample] | None = None) -> FrameFeatures:
         """Features of all frames.
@@ -332,11 +350,14 @@ class AnomalyMaskHead(BaseModule):
         Returns:
             The samples.
         """
-        output = self(features, projected)
-        chosen = select_masks(output.masks, output.ious, self.mask_choice).float()
-        words = self._category_logits(projected)
         lengths = [len(sample.frame_inds) for sample in data_samples]
         self._check_frames(lengths, len(features))
+        if self.stream is None:
+            output = self(features, projected)
+        else:
+            output = self._decode_stream(self.stream, features, projected, data_samples)
+        chosen = select_masks(output.masks, output.ious, self.mask_choice).float()
+        words = self._category_logits(projected)
         start = 0
         for sample, length in zip(data_samples, lengths, strict=True):
             frames = slice(start, start + length)
@@ -346,6 +367,22 @@ class AnomalyMaskHead(BaseModule):
             if words is not None:
                 sample.pred_category_scores = words[frames, : len(sample.categories)].sigmoid()
         return list(data_samples)
+
+    def _decode_stream(
+        self, stream: StreamMemory, features: FrameFeatures, projected: Any, data_samples: Sequence[VADDataSample]
+    ) -> SegmenterOutput:
+        """Decode frame after frame; each sees what is remembered of its video, earlier windows included."""
+        outputs: list[SegmenterOutput] = []
+        for sample in data_samples:
+            memory = stream.enter(sample, self.segmenter.new_memory)
+            for number in sample.frame_inds:
+                frame = len(outputs)
+                output = self(features.select([frame]), projected.select(frame), [memory])
+                assert output.memory is not None
+                (memory,) = output.memory
+                stream.keep(number, memory)
+                outputs.append(output)
+        return SegmenterOutput.join(outputs)
 
     def _place_masks(self, mask_logits: Tensor, object_logits: Tensor, sample: VADDataSample) -> Tensor:
         """Probabilities at the original resolution, (T, H, W), made frame by frame: nothing else is that large."""

@@ -30,9 +30,18 @@ class SegmenterOutput:
     object_logits: Tensor
     memory: tuple[Any, ...] | None = None
 
+    @classmethod
+    def join(cls, parts: 'Sequence[SegmenterOutput]') -> 'SegmenterOutput':
+        """All frames of the parts, one part after the other, without their memories."""
+        masks, ious, object_logits = zip(*((part.masks, part.ious, part.object_logits) for part in parts), strict=True)
+        return cls(torch.cat(masks), torch.cat(ious), torch.cat(object_logits))
+
 
 class Segmenter(Protocol):
     """What ``AnomalyMaskHead`` asks of a segmenter; ``SAM`` and ``SAM2`` are two.
+
+    One with memory has ``memory``, how many frames it looks back (0: none now), and ``new_memory()``, the memory of a
+    clip or stream that begins.
 
     Attributes:
         embed_dim: channels C of the deepest features, and of prompts.

@@ -23,3 +23,8 @@ class ProjectorOutput:
     dense: Tensor | None
     categories: Tensor | None
     similarity: Tensor | None
+
+    def select(self, frame: int) -> 'ProjectorOutput':
+        """That of one frame."""
+        parts = (self.sparse, self.dense, self.categories, self.similarity)
+        return ProjectorOutput(*(None if part is None else part[frame : frame + 1] for part in parts))  # type: ignore[arg-type]

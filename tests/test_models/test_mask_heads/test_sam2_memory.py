@@ -6,6 +6,7 @@ import torch
 from lavida_mm.models.mask_heads import SAM2, AnomalyMaskHead, MemoryBank
 from lavida_mm.models.projectors import ProjectorOutput
 from lavida_mm.registry import MODELS
+from lavida_mm.structures import VADDataSample
 from tests.test_models.test_mask_heads.conftest import SIDE, SIZES
 
 DIM, GRID = SIZES['channels'], SIDE // 8
@@ -148,6 +149,78 @@ def test_the_head_hands_memory_through(sam2_folder):
         second = head(features, projected, first.memory)
     assert second.memory[0].num_seen == 4
     assert (second.masks - first.masks).abs().max() > 1e-3
+
+
+def _head(sam2_folder, **options) -> AnomalyMaskHead:
+    torch.manual_seed(0)
+    segmenter = dict(type='SAM2', pretrained=str(sam2_folder), image_size=SIDE, memory=3)
+    return MODELS.build(dict(type='AnomalyMaskHead', segmenter=segmenter, gate='none', **options)).eval()
+
+
+def _window(frames, video='v'):
+    meta = dict(frame_inds=frames, video_id=video, source='s', categories=['car'], ori_shape=(SIDE, SIDE))
+    return VADDataSample(metainfo=meta)
+
+
+def _prompts(frames):
+    return ProjectorOutput(sparse=_sparse(8)[frames], dense=None, categories=None, similarity=None)
+
+
+def _predict(head, clip, windows):
+    """Scores and masks by frame, of the last window that holds it; windows are lists of frames, batched."""
+    found = {}
+    with torch.no_grad():
+        for batch in windows:
+            frames = [frame for window in batch for frame in window]
+            samples = [_window(window) for window in batch]
+            features = head.encode([clip[window] for window in batch], samples)
+            for sample in head.predict(features, _prompts(frames), samples):
+                for place, frame in enumerate(sample.frame_inds):
+                    found[frame] = (sample.pred_frame_scores[place], sample.pred_masks[place])
+    return [torch.stack(part) for part in zip(*(found[frame] for frame in sorted(found)), strict=True)]
+
+
+WINDOWS = {
+    'side by side': [[[0, 1, 2, 3]], [[4, 5, 6, 7]]],
+    'overlapping': [[[0, 1, 2, 3]], [[2, 3, 4, 5]], [[4, 5, 6, 7]]],
+    'one frame further': [[[0, 1, 2]], [[1, 2, 3]], [[2, 3, 4]], [[3, 4, 5]], [[4, 5, 6]], [[5, 6, 7]]],
+    'two in a batch': [[[0, 1, 2, 3], [2, 3, 4, 5]], [[4, 5, 6, 7]]],
+    'the last frame repeated': [[[0, 1, 2]], [[3, 4, 5]], [[6, 7, 7]]],
+}
+
+
+@pytest.mark.parametrize('windows', WINDOWS.values(), ids=WINDOWS)
+def test_a_video_in_windows_is_the_video_in_one_stream(sam2_folder, windows):
+    head, clip = _head(sam2_folder, stream_memory=True), _clip(8)
+    with torch.no_grad():
+        whole = head(head.encode([clip]), _prompts(range(8)), [head.segmenter.new_memory()])
+    scores, _ = _predict(head, clip, windows)
+    padded = windows[-1][-1][-2:] == [7, 7]  # the second 7 has the first in its memory
+    frames = slice(0, 7 if padded else 8)
+    torch.testing.assert_close(scores[frames], whole.object_logits.sigmoid()[frames], atol=1e-5, rtol=1e-4)
+    assert len(head.stream) <= len(windows[-1][-1]) + 1
+    anew, _ = _predict(_head(sam2_folder), clip, windows)
+    assert (anew - scores).abs()[4:].max() > 1e-3
+
+
+def test_another_video_and_an_earlier_window_find_nothing_remembered(sam2_folder):
+    head, clip = _head(sam2_folder, stream_memory=True), _clip(8)
+    first = _predict(head, clip, [[[0, 1, 2]]])
+    for again in ([[[3, 4]], [[0, 1, 2]]], [[[0, 1, 2]], [[3, 4]], [[0, 1, 2]]]):
+        torch.testing.assert_close(_predict(head, clip, again)[1][:3], first[1])
+    with torch.no_grad():
+        features = head.encode([clip[3:5]])
+        other = head.predict(features, _prompts([3, 4]), [_window([3, 4], video='w')])[0].pred_frame_scores
+        alone = head(features, _prompts([3, 4]), [head.segmenter.new_memory()]).object_logits.sigmoid()
+    torch.testing.assert_close(other, alone, atol=1e-6, rtol=1e-5)
+    head.train()
+    assert not len(head.stream)
+
+
+def test_stream_memory_needs_a_memory(sam2_folder):
+    segmenter = dict(type='SAM2', pretrained=str(sam2_folder), image_size=SIDE)
+    with pytest.raises(ValueError, match=r'stream_memory=True needs a segmenter with memory.*got SAM2 without'):
+        MODELS.build(dict(type='AnomalyMaskHead', segmenter=segmenter, stream_memory=True))
 
 
 def test_memory_that_does_not_fit_is_refused(sam2_folder):
