@@ -17,7 +17,7 @@ LAYERS = 2
 @pytest.fixture(scope='module')
 def cut(tmp_path_factory):
     """Folders of the cut MLLM and of a full-size CLIP text encoder, randomly initialised, in bfloat16."""
-    from transformers import AutoModelForImageTextToText, CLIPTextModelWithProjection
+    from transformers import AutoModelForImageTextToText, AutoTokenizer, CLIPTextModelWithProjection
 
     root = tmp_path_factory.mktemp('cut')
     for folder, save in ((root / 'mllm', save_tiny_mllm), (root / 'clip', save_tiny_clip_text)):
@@ -34,7 +34,9 @@ def cut(tmp_path_factory):
     torch.set_default_dtype(torch.bfloat16)
     try:
         AutoModelForImageTextToText.from_config(sizes).save_pretrained(root / 'mllm')
-        CLIPTextModelWithProjection(released_config('openai/clip-vit-base-patch32')).save_pretrained(root / 'clip')
+        clip = released_config('openai/clip-vit-base-patch32')
+        clip.eos_token_id = AutoTokenizer.from_pretrained(root / 'clip').eos_token_id  # a text's features stand there
+        CLIPTextModelWithProjection(clip).save_pretrained(root / 'clip')
     finally:
         torch.set_default_dtype(previous)
     tokens.set_patch(root / 'mllm', patch_size=14)
