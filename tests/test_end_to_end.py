@@ -1,6 +1,7 @@
 """The whole way on a small synthetic world: train, test, swap parts by config, mix sources."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -160,13 +161,21 @@ def test_shipped_checkpoint_tells_right_words_from_absent_ones(small_world, tmp_
     assert scores['own']['vad/frame_auc'] > scores['absent']['vad/frame_auc'] + 0.15
 
 
-def test_pretraining_stand_in_trains_and_hands_over(small_world, tmp_path):
+STAND_INS = {  # pretraining, the config that uses it, the weights of the image encoder
+    'SAM': ('tiny_segmenter_text.py', TINY, 'segmenter.image_encoder.'),
+    'SAM 2': ('tiny_sam2_text.py', 'configs/lavida_tiny_sam2.py', 'segmenter.network.vision_encoder.'),
+}
+
+
+@pytest.mark.parametrize(('pretraining', 'user', 'encoder'), STAND_INS.values(), ids=STAND_INS)
+def test_pretraining_stand_in_trains_and_hands_over(small_world, tmp_path, pretraining, user, encoder):
     """Its weights find their places in LAVIDA: image encoder, text encoder and similarity."""
     from lavida_mm.engine.launch import build_runner, load_config
     from lavida_mm.registry import MODELS
 
+    path = f'configs/pretrain/{pretraining}'
     config = load_config(
-        'configs/pretrain/tiny_segmenter_text.py',
+        path,
         {
             'train_dataloader.dataset.data_root': f'{small_world}/stage0',
             'train_dataloader.num_workers': 0,
@@ -175,21 +184,20 @@ def test_pretraining_stand_in_trains_and_hands_over(small_world, tmp_path):
             'train_cfg.max_iters': 2,
         },
     )
-    config.work_dir, config.visualizer, config.experiment_name = str(tmp_path), None, 'pixel_text'
-    build_runner(config, 'configs/pretrain/tiny_segmenter_text.py').train()
+    config.work_dir, config.visualizer, config.experiment_name = str(tmp_path), None, Path(path).stem
+    build_runner(config, path).train()
     weights = tmp_path / 'pixel_text.safetensors'
-    prefixes = ['segmenter.image_encoder.', 'text_encoder.', 'similarity.']
+    prefixes = [encoder, 'text_encoder.', 'similarity.']
     run_python('tools/model_tools/publish_checkpoint.py', tmp_path, weights, '--prefix', *prefixes)
 
-    tiny = load_config(
-        TINY,
-        {
-            'model.text_encoder.init_cfg.checkpoint': str(weights),
-            'model.projector.similarity.init_cfg.checkpoint': str(weights),
-            'model.mask_head.segmenter.image_encoder.init_cfg.checkpoint': str(weights),
-        },
-    )
-    model = MODELS.build(tiny.model)
+    model_config = load_config(user).model
+    segmenter = model_config.mask_head.segmenter
+    for part in (model_config.text_encoder, model_config.projector.similarity, segmenter.get('image_encoder')):
+        if part is not None:
+            part.init_cfg.checkpoint = str(weights)
+    if 'init_cfg' in segmenter:
+        segmenter.init_cfg.checkpoint = str(weights)
+    model = MODELS.build(model_config)
     model.init_weights()
     from safetensors.torch import load_file
 
