@@ -1,6 +1,6 @@
 """Goes on with the data where a training was cut off, without loading again what it has seen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -39,13 +39,6 @@ class SkipTrainedDataHook(Hook):
     other samplers and loops all stays as it is.
     """
 
-    def __init__(self) -> None:
-        self._follows_runner = False
-
-    def before_run(self, runner: Any) -> None:
-        """See whether the sampler has the runner's seed: a checkpoint can bring another one."""
-        self._follows_runner = getattr(runner.train_dataloader.sampler, 'seed', None) == runner.seed
-
     def before_train(self, runner: Any) -> None:
         """Let the sampler begin at the current iteration."""
         loop, loader = runner.train_loop, runner.train_dataloader
@@ -53,8 +46,14 @@ class SkipTrainedDataHook(Hook):
             return
         if not hasattr(loader.sampler, 'skip') or loader.batch_size is None:
             return
-        if self._follows_runner:
-            loader.sampler.seed = runner.seed
+        if _follows_runner(runner.cfg):
+            loader.sampler.seed = runner.seed  # that of the checkpoint, where the config names none
         loader.sampler.skip(loop.iter * loader.batch_size)
         loop.dataloader_iterator = Resumed(loader, loop.iter)
         print_log(f'the data go on after {loop.iter} batches; none of them is loaded again', logger='current')
+
+
+def _follows_runner(config: Mapping[str, Any]) -> bool:
+    """Whether the sampler has the runner's seed: no other in the config, and the same one in all processes."""
+    sampler = (config.get('train_dataloader') or {}).get('sampler') or {}
+    return sampler.get('seed') is None and not (config.get('randomness') or {}).get('diff_rank_seed')
