@@ -20,7 +20,7 @@ train_dataloader = dict(
     num_workers=4,
     dataset=dict(
         sources=dict(clips=clips, clips_phrases=clips, mp4_clips=clips),
-        shared_steps=dict(sampler=dict(max_categories=30, num_targets=(1, 2))),
+        anomaly_sampler=dict(max_categories=30, num_targets=(1, 2)),
     ),
 )
 val_dataloader = dict(dataset=dict(window=num_frames))

@@ -101,7 +101,7 @@ SWAPS = {
     'as it is': (TINY, {}),
     'no compression, by option': (TINY, {'model.compressor': None}),
     'no compression, by leaf': ('configs/examples/tiny_no_compression.py', {}),
-    'more positives, by option': (TINY, {'train_dataloader.dataset.shared_steps.sampler.anomaly_ratio': 0.75}),
+    'more positives, by option': (TINY, {'train_dataloader.dataset.anomaly_sampler.anomaly_ratio': 0.75}),
     'more positives, by leaf': ('configs/examples/tiny_more_positives.py', {}),
     'MLP projector, by leaf': ('configs/examples/tiny_mlp_projector.py', {}),
     'Q-Former projector, by leaf': ('configs/examples/tiny_qformer_projector.py', {}),
@@ -129,8 +129,8 @@ def test_the_leaf_configs_change_what_they_say():
     assert base.model.compressor.keep_ratio == 0.5
     assert Config.fromfile('configs/examples/tiny_no_compression.py').model.compressor is None
     leaf = Config.fromfile('configs/examples/tiny_more_positives.py')
-    assert leaf.train_dataloader.dataset.shared_steps.sampler.anomaly_ratio == 0.75
-    assert base.train_dataloader.dataset.shared_steps.sampler.anomaly_ratio == 0.5
+    assert leaf.train_dataloader.dataset.anomaly_sampler.anomaly_ratio == 0.75
+    assert base.train_dataloader.dataset.anomaly_sampler.anomaly_ratio == 0.5
     for path in ('tiny_no_compression', 'tiny_more_positives', 'tiny_qwen2_5_vl'):
         lines = (ROOT / f'configs/examples/{path}.py').read_text().splitlines()
         assert len([line for line in lines if line and not line.startswith('#')]) <= 5

@@ -14,6 +14,7 @@ default_hooks = dict(
         backend_args=dict(backend='atomic_local'),
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    skip_data=dict(type='SkipTrainedDataHook'),  # with --resume nothing is loaded that was trained already
     # A table of what is trained, and a warning of what gets no gradient; iterations=0 and table=False switch them off.
     trainable_parameters=dict(type='TrainableParametersHook', iterations=10, action='warn', table=True),
 )

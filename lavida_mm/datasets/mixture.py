@@ -1,52 +1,22 @@
 """A mixture of sources, each with its share of the samples."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from logging import WARNING
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset, ConcatDataset
+from mmengine.logging import print_log
 
+from lavida_mm.datasets.draw import Draw, check_shares, derive_seed, seeded
 from lavida_mm.registry import DATASETS
+from lavida_mm.utils.errors import DataError, describe_error
 
-__all__ = ['SourceMixture', 'check_shares', 'mixture_stream']
+__all__ = ['SourceMixture']
 
-
-def check_shares(shares: Sequence[float], sizes: Sequence[int]) -> np.ndarray:
-    """Shares as probabilities, float64 (number of sources,).
-
-    Raises:
-        ValueError: their number is not that of the sources, one is negative, all are 0, or an empty source has one.
-    """
-    if len(shares) != len(sizes):
-        raise ValueError(f'shares must be one per source, got {len(shares)} for {len(sizes)} sources')
-    figures = np.asarray(shares, dtype=np.float64)
-    if not np.isfinite(figures).all() or (figures < 0).any() or not figures.sum():
-        raise ValueError(f'shares must be 0 or more and not all 0, got {list(shares)}')
-    for place, (share, size) in enumerate(zip(figures, sizes, strict=True)):
-        if share and not size:
-            raise ValueError(f'shares[{place}] must be 0 for an empty source, got {share}')
-    return figures / figures.sum()
-
-
-def mixture_stream(sizes: Sequence[int], shares: Sequence[float], seed: int) -> Iterator[int]:
-    """Endless indices into the concatenated sources.
-
-    Each step draws a source by its share and takes that source's next item; a source is shuffled anew whenever all
-    its items were taken.
-
-    Args:
-        sizes: number of items of each source.
-        shares: share of each source, to any sum.
-        seed: equal seeds give equal streams.
-    """
-    chances = check_shares(shares, sizes)
-    rng = np.random.default_rng(seed)
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    queues: list[list[int]] = [[] for _ in sizes]
-    while True:
-        source = int(rng.choice(len(sizes), p=chances))
-        if not queues[source]:
-            queues[source] = rng.permutation(sizes[source]).tolist()
-        yield int(starts[source]) + queues[source].pop()
+SERVED_AT_LEAST = 100  # a process judges the share of replaced samples from here on
+ATTEMPTS = 10  # bad items in a row for one sample
 
 
 @DATASETS.register_module()
@@ -56,14 +26,30 @@ class SourceMixture(ConcatDataset):
     ``WeightedSourceSampler`` takes its shares from here. A source whose share is 0 is not built, so its files need
     not be there.
 
+    An item is asked for by a ``Draw``, whose seed fixes all that its pipeline draws from the generators of Python,
+    NumPy and torch; or by a plain index, and then is drawn from these as they stand.
+
     Args:
-        sources: name -> config of the source; the name becomes the source's, where it has none of its own.
-        shares: name -> share of the samples, to any sum (docs/method.md, section 1, lists the paper's).
-        shared_steps: name -> transform that follows each source's own pipeline, in this order: the sampler and the
-            packing, which all sources share, so that a config swaps the sampler in one place.
+        sources: name -> config of the source; the name becomes the source's, where it has none of its own. A source
+            may carry an ``anomaly_sampler`` of its own: without a type, its values are laid over the mixture's; with
+            one, it takes its place.
+        shares: name -> share of the samples; they sum to 1 (docs/method.md, section 1, lists the paper's).
+        anomaly_sampler: transform that follows each source's own pipeline, ``PseudoAnomalySampler`` for example.
+        pack: transform that comes last.
+        on_error: ``'raise'`` ends with the first sample that cannot be loaded; ``'replace'`` takes another item of
+            the same source in its place, logs that, and counts it in ``replaced``.
+        max_replaced: largest share of samples that may be replaced, of those that a process has served; it is judged
+            from the hundredth on.
+
+    Attributes:
+        names: of the sources that are used.
+        shares: of these.
+        replaced: name -> how many samples of the source were replaced in this process.
 
     Raises:
-        ValueError: a source has no share, a share no source, or all are 0.
+        ValueError: a source has no share, a share no source, they do not sum to 1, an argument is out of range, or a
+            source's vocabulary is too small for its sampler.
+        DataError: when an item is loaded: it is bad and ``on_error`` is ``'raise'``, or too many were bad.
     """
 
     def __init__(
@@ -71,19 +57,109 @@ class SourceMixture(ConcatDataset):
         *,
         sources: Mapping[str, dict | BaseDataset],
         shares: Mapping[str, float],
-        shared_steps: Mapping[str, dict] | None = None,
+        anomaly_sampler: Mapping[str, Any] | None = None,
+        pack: Mapping[str, Any] | None = None,
+        on_error: str = 'raise',
+        max_replaced: float = 0.01,
     ):
         if set(sources) != set(shares):
             odd = sorted(set(sources) ^ set(shares))
             raise ValueError(f'shares must name each source and nothing else, got a difference in {odd}')
         check_shares(list(shares.values()), [1] * len(shares))
+        if on_error not in ('raise', 'replace'):
+            raise ValueError(f"on_error must be 'raise' or 'replace', got {on_error!r}")
+        if not 0 <= max_replaced <= 1:
+            raise ValueError(f'max_replaced must be in [0, 1], got {max_replaced}')
         self.names = [name for name in sources if shares[name] > 0]
         self.shares = [float(shares[name]) for name in self.names]
-        steps = list((shared_steps or {}).values())
-        super().__init__([_build(name, sources[name], steps) for name in self.names])
+        self.on_error = on_error
+        self.max_replaced = max_replaced
+        self.replaced: Counter[str] = Counter()
+        self._served = 0
+        super().__init__([build_source(name, sources[name], anomaly_sampler, pack) for name in self.names])
+        for name, source in zip(self.names, self.datasets, strict=True):
+            if hasattr(source, 'vocabulary'):
+                for step in find_samplers(source.pipeline):
+                    step.check_vocabulary(name, source.vocabulary)
+
+    def __getitem__(self, draw: Draw | int) -> Any:
+        if isinstance(draw, Draw):
+            with seeded(draw.seed):
+                return self._load(draw.item)
+        return self._load(draw)
+
+    def _load(self, index: int) -> Any:
+        self._served += 1
+        if self.on_error == 'raise':
+            return super().__getitem__(index)
+        # Drawn before the pipeline runs: how much that draws until it fails is not ours to say.
+        rng = np.random.default_rng(derive_seed(index, np.random.randint(2**31)))
+        for _ in range(ATTEMPTS):
+            try:
+                return super().__getitem__(index)
+            except DataError as error:
+                index = self._replace(index, error, rng)
+        raise DataError(
+            f'source {self._name(index)!r}: {ATTEMPTS} items in a row cannot be loaded; the warnings name them'
+        )
+
+    def _name(self, index: int) -> str:
+        return self.names[self._get_ori_dataset_idx(index)[0]]
+
+    def _replace(self, index: int, error: DataError, rng: np.random.Generator) -> int:
+        """Count and report a bad item, and draw another of its source."""
+        place, own = self._get_ori_dataset_idx(index)
+        name, size = self.names[place], len(self.datasets[place])
+        self.replaced[name] += 1
+        total = self.replaced.total()
+        if size == 1:
+            raise error
+        if self._served >= SERVED_AT_LEAST and total > self.max_replaced * self._served:
+            raise DataError(
+                f'{total} of {self._served} samples could not be loaded ({dict(self.replaced)}), at most a share of '
+                f'max_replaced={self.max_replaced} may be replaced; the last: {describe_error(error)}'
+            ) from error
+        print_log(
+            f'source {name!r}: item {own} is replaced by another ({self.replaced[name]} so far in this process): '
+            f'{describe_error(error)}',
+            logger='current',
+            level=WARNING,
+        )
+        other = int(rng.integers(size - 1))
+        return index - own + other + (other >= own)
 
 
-def _build(name: str, source: dict | BaseDataset, steps: Sequence[dict]) -> BaseDataset:
+def build_source(
+    name: str,
+    source: dict | BaseDataset,
+    anomaly_sampler: Mapping[str, Any] | None,
+    pack: Mapping[str, Any] | None,
+) -> BaseDataset:
+    """Build a source with the steps that follow its own pipeline.
+
+    Args:
+        name: of the source, where its config has none.
+        source: its config, or a source that is built already, which stays as it is.
+        anomaly_sampler: the mixture's.
+        pack: the mixture's.
+
+    Raises:
+        ValueError: the source changes an ``anomaly_sampler`` that the mixture does not have.
+    """
     if not isinstance(source, dict):
         return source
-    return DATASETS.build({'name': name, **source, 'pipeline': [*source.get('pipeline', ()), *steps]})
+    config = {'name': name, **source}
+    own = config.pop('anomaly_sampler', None)
+    if own is not None and 'type' not in own and anomaly_sampler is None:
+        raise ValueError(f'sources.{name}.anomaly_sampler must have a type, since the mixture has none, got {own}')
+    steps = [own if own is not None and 'type' in own else {**(anomaly_sampler or {}), **(own or {})}, pack]
+    config['pipeline'] = [*config.get('pipeline', ()), *(step for step in steps if step)]
+    return DATASETS.build(config)
+
+
+def find_samplers(step: Any) -> Iterator[Any]:
+    """The transforms that have a rule for the vocabulary, also those inside of others such as mmcv's RandomChoice."""
+    if hasattr(step, 'check_vocabulary'):
+        yield step
+    for inner in getattr(step, 'transforms', ()):
+        yield from find_samplers(inner)

@@ -1,13 +1,12 @@
 """Which items a rank gets, and in which order: in training by share, in tests by video."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from mmengine.dataset import ConcatDataset
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
-from lavida_mm.datasets.mixture import check_shares, mixture_stream
+from lavida_mm.datasets.draw import Draw, check_shares, mixture_stream
 from lavida_mm.datasets.video_anomaly_dataset import VideoAnomalyDataset
 from lavida_mm.registry import DATA_SAMPLERS
 
@@ -18,29 +17,40 @@ __all__ = ['VideoSampler', 'WeightedSourceSampler', 'assign_videos']
 class WeightedSourceSampler(Sampler):
     """Endless sampler over a mixture of sources, each with its share.
 
-    All ranks draw the same stream and take turns, so that no item of one pass goes to two ranks.
+    All ranks draw the same stream and take turns, so that no item of one pass goes to two ranks. What it gives is a
+    ``Draw``: the item and the seed with which its sample is made, whichever worker or rank makes it.
 
     Args:
-        dataset: ``SourceMixture``, or another ``ConcatDataset`` with ``shares`` given here.
-        shares: share of each source, to any sum; None takes the mixture's own.
+        dataset: ``SourceMixture``.
+        shares: share of each source, in sum 1; None takes the mixture's own.
         seed: of the stream; None draws one and shares it between ranks.
 
     Raises:
-        ValueError: the dataset holds no shares, or they break a rule.
+        ValueError: the dataset is no mixture, or the shares break a rule.
     """
 
     def __init__(self, *, dataset: ConcatDataset, shares: Sequence[float] | None = None, seed: int | None = None):
         shares = getattr(dataset, 'shares', None) if shares is None else shares
         if shares is None or not hasattr(dataset, 'datasets'):
-            raise ValueError(f'dataset must be a SourceMixture, or have shares given, got {type(dataset).__name__}')
+            raise ValueError(f'dataset must be a SourceMixture, got {type(dataset).__name__}')
         self.rank, self.world_size = get_dist_info()
         self.sizes = [len(source) for source in dataset.datasets]
         self.shares = list(shares)
         check_shares(self.shares, self.sizes)
         self.seed = sync_random_seed() if seed is None else seed
+        self.skipped = 0
 
-    def __iter__(self) -> Iterator[int]:
-        return islice(mixture_stream(self.sizes, self.shares, self.seed), self.rank, None, self.world_size)
+    def skip(self, number: int) -> None:
+        """Leave out the first draws of this rank, those of the part of a training that is done; nothing is loaded.
+
+        Args:
+            number: of draws; takes effect when iteration begins anew.
+        """
+        self.skipped = number
+
+    def __iter__(self) -> Iterator[Draw]:
+        start = self.rank + self.skipped * self.world_size
+        return mixture_stream(self.sizes, self.shares, self.seed, start=start, step=self.world_size)
 
     def __len__(self) -> int:
         """Items of all sources; the stream itself has no end."""

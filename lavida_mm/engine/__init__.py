@@ -14,12 +14,14 @@ from lavida_mm.engine.checkpoint_io import (
     read_checkpoint_shapes,
 )
 from lavida_mm.engine.resume import find_last_checkpoint
+from lavida_mm.engine.skip_trained_data_hook import SkipTrainedDataHook
 from lavida_mm.engine.trainable_parameters_hook import TrainableParametersHook
 
 __all__ = [
     'AtomicCheckpointHook',
     'AtomicLocalBackend',
     'BF16OptimWrapper',
+    'SkipTrainedDataHook',
     'TrainableParametersHook',
     'check_checkpoint',
     'check_training_state',

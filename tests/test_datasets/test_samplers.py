@@ -1,7 +1,6 @@
 from collections import Counter
 from itertools import islice
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,10 +8,10 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
 from lavida_mm.datasets import SourceMixture, VideoAnomalyDataset, VideoSampler, WeightedSourceSampler, samplers
-from lavida_mm.datasets.mixture import mixture_stream
+from lavida_mm.datasets.draw import mixture_stream
 from lavida_mm.datasets.samplers import assign_videos
 from tests.test_datasets.test_video_anomaly_dataset import build
-from tests.test_datasets.worlds import write_clips, write_images, write_manifest
+from tests.test_datasets.worlds import write_manifest
 
 LENGTHS = (5, 4, 9, 17, 1, 2)
 
@@ -54,23 +53,6 @@ def test_every_window_goes_to_one_rank_once_and_videos_stay_whole(
     assert sorted(seen) == list(range(len(dataset))) == list(range(number))
 
 
-def test_stream_takes_every_item_of_a_source_before_any_twice():
-    stream = list(islice(mixture_stream([4, 3], [1, 1], seed=5), 400))
-    for low, high in ((0, 4), (4, 7)):
-        own = [index for index in stream if low <= index < high]
-        size = high - low
-        for start in range(0, len(own) - size, size):
-            assert sorted(own[start : start + size]) == list(range(low, high))
-
-
-def test_shares_hold():
-    stream = list(islice(mixture_stream([10, 1000, 7, 5], [2, 1, 1, 0], seed=0), 8000))
-    counts = Counter(np.searchsorted([10, 1010, 1017], stream, side='right').tolist())
-    assert counts[3] == 0
-    for source, share in enumerate((0.5, 0.25, 0.25)):
-        assert abs(counts[source] / 8000 - share) < 0.017
-
-
 class Mixture:
     def __init__(self, sizes, shares):
         self.datasets = [range(size) for size in sizes]
@@ -79,14 +61,14 @@ class Mixture:
 
 @pytest.mark.parametrize('world_size', [1, 2, 3])
 def test_ranks_take_turns_in_one_stream(monkeypatch, world_size):
-    whole = list(islice(mixture_stream([9, 5], [1, 2], seed=3), 60))
+    whole = list(islice(mixture_stream([9, 5], [0.25, 0.75], seed=3), 60))
     parts = []
     for rank in range(world_size):
         monkeypatch.setattr(samplers, 'get_dist_info', lambda rank=rank: (rank, world_size))
-        sampler = WeightedSourceSampler(dataset=Mixture([9, 5], [1, 2]), seed=3)
+        sampler = WeightedSourceSampler(dataset=Mixture([9, 5], [0.25, 0.75]), seed=3)
         parts.append(list(islice(sampler, 60 // world_size)))
         assert len(sampler) == 14
-    assert [index for turn in zip(*parts, strict=True) for index in turn] == whole
+    assert [draw for turn in zip(*parts, strict=True) for draw in turn] == whole
 
 
 def test_seeds_differ():
@@ -97,40 +79,16 @@ def test_seeds_differ():
 
 
 @pytest.mark.parametrize(
-    ('sizes', 'shares', 'message'),
+    ('dataset', 'message'),
     [
-        ([3, 3], [1], 'shares must be one per source, got 1 for 2 sources'),
-        ([3, 3], [1, -1], 'shares must be 0 or more'),
-        ([3, 3], [0, 0], 'not all 0'),
-        ([3, 0], [1, 1], r'shares\[1\] must be 0 for an empty source'),
-        ([3], [float('nan')], 'shares must be 0 or more'),
+        (range(3), 'dataset must be a SourceMixture, got range'),
+        (Mixture([3, 3], [0.5, 0.6]), 'shares must sum to 1'),
+        (Mixture([3, 0], [0.5, 0.5]), r'shares\[1\] must be 0 for an empty source'),
     ],
 )
-def test_bad_shares(sizes, shares, message):
+def test_no_mixture_or_bad_shares(dataset, message):
     with pytest.raises(ValueError, match=message):
-        WeightedSourceSampler(dataset=Mixture(sizes, shares), seed=0)
-
-
-def test_sampler_without_shares():
-    with pytest.raises(ValueError, match='dataset must be a SourceMixture, or have shares given'):
-        WeightedSourceSampler(dataset=range(3), seed=0)
-
-
-def test_mixture_by_name(tmp_path):
-    write_images(tmp_path / 'a')
-    write_clips(tmp_path / 'b')
-    sources = dict(
-        images=dict(type='CocoInstancesSource', data_root=str(tmp_path / 'a'), ann_file='instances.json'),
-        clips=dict(type='CocoVidSource', data_root=str(tmp_path / 'b'), ann_file='clips.json'),
-        gone=dict(type='CocoVidSource', data_root='nowhere', ann_file='clips.json'),
-    )
-    mixture = SourceMixture(sources=sources, shares=dict(images=1, clips=3, gone=0))
-    assert mixture.names == ['images', 'clips'] and mixture.shares == [1.0, 3.0] and len(mixture) == 4
-    assert [mixture[index]['source'] for index in range(4)] == ['images', 'images', 'clips', 'clips']
-    with pytest.raises(ValueError, match=r"difference in \['gone'\]"):
-        SourceMixture(sources=sources, shares=dict(images=1, clips=3))
-    with pytest.raises(ValueError, match='not all 0'):
-        SourceMixture(sources=sources, shares=dict(images=0, clips=0, gone=0))
+        WeightedSourceSampler(dataset=dataset, seed=0)
 
 
 CLIP = [
@@ -138,7 +96,6 @@ CLIP = [
     dict(type='LoadClipFrames'),
     dict(type='LoadClipObjects'),
 ]
-EXPOSE = [dict(type='PseudoAnomalySampler', max_categories=5), dict(type='PackVADInputs')]
 IMAGE = [
     dict(type='mmdet.LoadImageFromFile'),
     dict(type='mmdet.LoadAnnotations', with_bbox=False, with_label=False, with_mask=True),
@@ -153,13 +110,18 @@ def test_every_source_of_the_synthetic_world(small_world):
             type='CocoInstancesSource',
             data_root=str(small_world / 'images'),
             ann_file='instances.json',
-            pipeline=IMAGE + EXPOSE,
+            pipeline=IMAGE,
         ),
-        clips=dict(clips, pipeline=CLIP + EXPOSE),
-        phrases=dict(clips, words='phrase', expressions='meta_expressions.json', pipeline=CLIP + EXPOSE),
-        mp4_clips=dict(clips, data_root=str(small_world / 'mp4_clips'), pipeline=CLIP + EXPOSE),
+        clips=dict(clips, pipeline=CLIP),
+        phrases=dict(clips, words='phrase', expressions='meta_expressions.json', pipeline=CLIP),
+        mp4_clips=dict(clips, data_root=str(small_world / 'mp4_clips'), pipeline=CLIP),
     )
-    mixture = SourceMixture(sources=sources, shares=dict.fromkeys(sources, 1.0))
+    mixture = SourceMixture(
+        sources=sources,
+        shares=dict.fromkeys(sources, 0.25),
+        anomaly_sampler=dict(type='PseudoAnomalySampler', max_categories=5),
+        pack=dict(type='PackVADInputs'),
+    )
     loader = DataLoader(
         mixture, batch_size=4, sampler=WeightedSourceSampler(dataset=mixture, seed=0), collate_fn=pseudo_collate
     )

@@ -13,9 +13,8 @@ clip_loading = [
     dict(type='LoadClipFrames', backend='pyav'),
     dict(type='LoadClipObjects'),
 ]
-exposure = dict(  # follows the loading of every source
-    sampler=dict(type='PseudoAnomalySampler', anomaly_ratio=0.5, max_categories=6, num_targets=(1, 1), num_templates=6),
-    pack=dict(type='PackVADInputs'),
+anomaly_sampler = dict(  # follows the loading of every source; a source may change it by an anomaly_sampler of its own
+    type='PseudoAnomalySampler', anomaly_ratio=0.5, max_categories=6, num_targets=(1, 1), num_templates=6
 )
 
 # A leaf config adds or changes a source by its name, and drops one by giving it share 0.
@@ -59,7 +58,13 @@ train_dataloader = dict(
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='WeightedSourceSampler'),
-    dataset=dict(type='SourceMixture', sources=sources, shares=shares, shared_steps=exposure),
+    dataset=dict(
+        type='SourceMixture',
+        sources=sources,
+        shares=shares,
+        anomaly_sampler=anomaly_sampler,
+        pack=dict(type='PackVADInputs'),
+    ),
     collate_fn=dict(type='pseudo_collate'),
 )
 
