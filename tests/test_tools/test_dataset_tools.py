@@ -68,7 +68,7 @@ def test_check_sources_finds_what_is_there(run, capsys):
     run('dataset_tools/check_sources', '--deep')
     text = capsys.readouterr().out
     assert [line.split()[1] for line in text.splitlines() if line.startswith('FOUND')] == list(FOLDERS)
-    assert '12 samples' in text and 'files opened' in text
+    assert '12 images' in text and '4 videos' in text and 'files opened' in text
 
 
 def test_check_sources_says_what_is_missing_and_fails(run, tmp_path, capsys):

@@ -69,6 +69,15 @@ class CocoInstancesSource(PseudoAnomalySource):
             lazy_init=lazy_init,
         )
 
+    def index_files(self) -> list[Path]:
+        """The annotation file and the folder of the images."""
+        return [self._file, self._images]
+
+    def counts(self) -> dict[str, int]:
+        """Images and objects."""
+        infos = (super(CocoInstancesSource, self).get_data_info(item) for item in range(len(self)))
+        return dict(images=len(self), objects=sum(len(info['instances']) for info in infos))
+
     def load_data_list(self) -> list[dict]:
         """Read, check, and let mmdet index the annotation file."""
         content = load_sections(self._file, ('images', 'annotations', 'categories'))

@@ -79,6 +79,18 @@ class CocoVidSource(PseudoAnomalySource):
             lazy_init=lazy_init,
         )
 
+    def index_files(self) -> list[Path]:
+        """The annotation file, the expressions where there are any, and the folder of the frames."""
+        return [self._file, *([] if self._expressions is None else [self._expressions]), self._frames]
+
+    def counts(self) -> dict[str, int]:
+        """Videos and objects, and phrases where the words are phrases."""
+        infos = [self.get_data_info(item) for item in range(len(self))]
+        found = dict(videos=len(infos), objects=sum(len(info['objects']) for info in infos))
+        if self._expressions is not None:
+            found['phrases'] = sum(len(target['words']) for info in infos for target in info['objects'])
+        return found
+
     def load_data_list(self) -> list[dict]:
         """Read and check the annotation file: one record per video."""
         content = load_sections(self._file, ('videos', 'images', 'annotations', 'categories'))
