@@ -27,13 +27,13 @@ BROKEN = (
 )
 
 
-class _NamesClass(Exception):
+class _NamedClassError(Exception):
     """The pickle asks for a class or a function."""
 
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str) -> Any:
-        raise _NamesClass(f'{module_name}.{global_name}')
+        raise _NamedClassError(f'{module_name}.{global_name}')
 
 
 def load_plain_pickle(path: Path) -> Any:
@@ -55,7 +55,7 @@ def load_plain_pickle(path: Path) -> Any:
     for encoding in TEXT_ENCODINGS:
         try:
             return _PlainUnpickler(io.BytesIO(data), encoding=encoding).load()
-        except _NamesClass as error:
+        except _NamedClassError as error:
             raise DataError(f'{path}: must hold plain data only, got a pickle that names {error}') from error
         except UnicodeDecodeError:
             continue

@@ -87,7 +87,7 @@ class Cityscapes(LabelMapSource):
         bad_annotations: str = 'error',
         lazy_init: bool = False,
     ):
-        known = {label: word for label, word in enumerate(VOID)} | CLASSES
+        known = dict(enumerate(VOID)) | CLASSES
         names = {label: [word] for label, word in known.items() if label not in set(ignored_ids)}
         wanted = set(check_words(anomaly_classes, 'anomaly_classes'))
         odd = sorted(wanted - {word for words in names.values() for word in words})

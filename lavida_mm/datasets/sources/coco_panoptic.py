@@ -179,9 +179,7 @@ def _read_segments(key: Any, annotation: dict, categories: dict, faults: FaultLo
         return None
     found: dict[int, Any] = {}
     for number, segment in enumerate(segments):
-        label, category = (
-            (segment.get('id'), segment.get('category_id')) if isinstance(segment, dict) else (None, None)
-        )
+        label, category = (segment.get('id'), segment.get('category_id')) if isinstance(segment, dict) else (None, None)
         where = f'annotation of image {key!r}: segments_info[{number}]'
         if not isinstance(label, int) or label in found:
             faults.add(f'{where}.id must be a unique number, got {label!r:.80}')

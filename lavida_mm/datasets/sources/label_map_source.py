@@ -159,9 +159,7 @@ def list_files(folders: Iterable[Path], suffix: str) -> dict[str, Path]:
     return found
 
 
-def pair_files(
-    images: Mapping[str, Path], maps: Mapping[str, Path], faults: FaultLog
-) -> list[tuple[str, Path, Path]]:
+def pair_files(images: Mapping[str, Path], maps: Mapping[str, Path], faults: FaultLog) -> list[tuple[str, Path, Path]]:
     """Name, image and map of all that have both, by name; ``faults`` hears of the others."""
     pairs = []
     for name in sorted(images.keys() | maps.keys()):
