@@ -47,7 +47,7 @@ class ADE20K(LabelMapSource):
 
     Layout, by the owners' readme (github.com/CSAILVision/sceneparsing; the archive is ADEChallengeData2016.zip):
     ``images/<split>/*.jpg``, ``annotations/<split>/*.png`` with ids 1..150 and 0 for other objects, and
-    ``objectInfo150.txt`` with the names. A class has up to eleven names there, of which several classes share some
+    ``objectInfo150.txt`` with the names. A class has up to ten names there, of which several classes share some
     (``screen``): the first serves as its word, the others are present words wherever the class is seen. mmdet's
     ``ADE20KSegDataset`` does not fit: it takes no notice of a missing map and has a list of names of its own.
 
@@ -106,7 +106,7 @@ class ADE20K(LabelMapSource):
         """The list of names, then the folders that are listed."""
         return [self._names_file, *super().index_files()]
 
-    def _read_table(self) -> LabelTable:
+    def read_table(self) -> LabelTable:
         names = read_object_info(self._names_file)
         odd = sorted(set(self._background) - {words[0] for words in names.values()})
         if odd:
@@ -121,10 +121,10 @@ class ADE20K(LabelMapSource):
         table.check(self._names_file)
         return table
 
-    def _list_images(self) -> dict[str, Path]:
+    def list_images(self) -> dict[str, Path]:
         return list_files([self._images], '.jpg')
 
-    def _list_maps(self) -> dict[str, Path]:
+    def list_maps(self) -> dict[str, Path]:
         return list_files([self._maps], '.png')
 
 

@@ -107,13 +107,13 @@ class Cityscapes(LabelMapSource):
             lazy_init=lazy_init,
         )
 
-    def _read_table(self) -> LabelTable:
+    def read_table(self) -> LabelTable:
         return self._classes
 
-    def _list_images(self) -> dict[str, Path]:
+    def list_images(self) -> dict[str, Path]:
         return list_files(_list_cities(self._images), '_leftImg8bit.png')
 
-    def _list_maps(self) -> dict[str, Path]:
+    def list_maps(self) -> dict[str, Path]:
         return list_files(_list_cities(self._maps), '_gtFine_labelIds.png')
 
 

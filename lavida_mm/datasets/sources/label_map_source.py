@@ -1,6 +1,6 @@
 """What sources of images with label maps share: a table of classes, and an image for every map."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,11 +40,11 @@ class LabelTable:
                 raise DataError(f'{where}: class names must not repeat, got {names[0]!r} for {other} and {label}')
 
 
-class LabelMapSource(PseudoAnomalySource):
+class LabelMapSource(PseudoAnomalySource, ABC):
     """Base of the sources whose items are an image and a label map; one class is one object.
 
-    A subclass says which classes there are (``_read_table``) and where images and maps lie (``_list_images`` and
-    ``_list_maps``, by what both have in common of their names). Classes that may not be the anomaly are known to be
+    A subclass says which classes there are (``read_table``) and where images and maps lie (``list_images`` and
+    ``list_maps``, by what both have in common of their names). Classes that may not be the anomaly are known to be
     present where the map shows them. The pipeline reads with ``SampleClip``, ``LoadClipFrames``, ``LoadLabelMap``.
 
     Args:
@@ -91,18 +91,18 @@ class LabelMapSource(PseudoAnomalySource):
     @cached_property
     def table(self) -> LabelTable:
         """The classes, read when they are first needed."""
-        return self._read_table()
+        return self.read_table()
 
     @abstractmethod
-    def _read_table(self) -> LabelTable:
+    def read_table(self) -> LabelTable:
         """The classes."""
 
     @abstractmethod
-    def _list_images(self) -> dict[str, Path]:
+    def list_images(self) -> dict[str, Path]:
         """The images by name."""
 
     @abstractmethod
-    def _list_maps(self) -> dict[str, Path]:
+    def list_maps(self) -> dict[str, Path]:
         """The label maps by the name of their image."""
 
     def index_files(self) -> list[Path]:
@@ -117,7 +117,7 @@ class LabelMapSource(PseudoAnomalySource):
         """List the images that have a map."""
         self.set_vocabulary(word for words in self.table.targets.values() for word in words)
         faults = FaultLog(self._maps, self.bad_annotations)
-        pairs = pair_files(self._list_images(), self._list_maps(), faults)
+        pairs = pair_files(self.list_images(), self.list_maps(), faults)
         faults.report()
         return [
             dict(

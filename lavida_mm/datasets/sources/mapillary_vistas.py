@@ -88,7 +88,7 @@ class MapillaryVistas(LabelMapSource):
         """The config, then the folders that are listed."""
         return [self._config, *super().index_files()]
 
-    def _read_table(self) -> LabelTable:
+    def read_table(self) -> LabelTable:
         labels = load_sections(self._config, ('labels',))['labels']
         names: dict[int, list[str]] = {}
         for label, record in enumerate(labels):
@@ -107,8 +107,8 @@ class MapillaryVistas(LabelMapSource):
         table.check(self._config)
         return table
 
-    def _list_images(self) -> dict[str, Path]:
+    def list_images(self) -> dict[str, Path]:
         return list_files([self._images], '.jpg')
 
-    def _list_maps(self) -> dict[str, Path]:
+    def list_maps(self) -> dict[str, Path]:
         return list_files([self._maps], '.png')

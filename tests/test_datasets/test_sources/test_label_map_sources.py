@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lavida_mm.datasets import ADE20K, Cityscapes, MapillaryVistas
-from lavida_mm.datasets.sources.label_map_source import LabelTable
+from lavida_mm.datasets import ADE20K, Cityscapes, LabelMapSource, MapillaryVistas
+from lavida_mm.datasets.sources.ade20k import BACKGROUND as ADE20K_BACKGROUND
+from lavida_mm.datasets.sources.label_map_source import LabelTable, list_files
 from lavida_mm.utils.errors import DataError
 from tests.test_datasets.worlds import write_json_file
 
@@ -344,3 +345,35 @@ def test_published_totals_are_of_splits_that_can_be_read():
 def test_tables_with_a_name_twice():
     with pytest.raises(DataError, match="here: class names must not repeat, got 'Dog' for 1 and 5"):
         LabelTable({1: ['dog'], 5: ['Dog', 'hound']}, {}, frozenset()).check('here')
+
+
+def test_a_source_of_ones_own(tmp_path):
+    class Yard(LabelMapSource):
+        def __init__(self, root):
+            super().__init__(
+                name='yard', data_root=str(root), split='all', image_folder=root / 'a', map_folder=root / 'b',
+                pipeline=READ, extra_words=[], bad_annotations='error', lazy_init=False,
+            )  # fmt: skip
+
+        def read_table(self):
+            return LabelTable({1: ['hen'], 2: ['grass']}, {1: ['hen']}, frozenset({0}))
+
+        def list_images(self):
+            return list_files([self._images], '.png')
+
+        def list_maps(self):
+            return list_files([self._maps], '.png')
+
+    write_pair(tmp_path / 'a/0.png', tmp_path / 'b/0.png', blocks(rest=2, b00=1, b01=0))
+    source = Yard(tmp_path)
+    assert mask_blocks(source[0]) == {'hen': [[0, 0]]} and source.vocabulary == ['hen']
+    assert source[0]['present_words'] == ['hen', 'grass']
+
+
+def test_background_classes_of_ade20k_are_its_classes():
+    """By the list that mmdet keeps, which has one name per class."""
+    from mmdet.datasets import ADE20KSegDataset
+
+    classes = ADE20KSegDataset.METAINFO['classes']
+    assert len(set(classes)) == 150 and len(set(ADE20K_BACKGROUND)) == 20
+    assert set(ADE20K_BACKGROUND) <= set(classes)
