@@ -14,11 +14,22 @@ from lavida_mm.datasets.benchmarks import (
 )
 from lavida_mm.datasets.mixture import SourceMixture
 from lavida_mm.datasets.samplers import VideoSampler, WeightedSourceSampler
-from lavida_mm.datasets.sources import CocoInstancesSource, CocoVidSource, DavisVideoSource
+from lavida_mm.datasets.sources import (
+    ADE20K,
+    Cityscapes,
+    CocoInstancesSource,
+    CocoPanopticSource,
+    CocoVidSource,
+    DavisVideoSource,
+    LabelMapSource,
+    MapillaryVistas,
+    RefCOCO,
+)
 from lavida_mm.datasets.transforms import (
     LoadClipFrames,
     LoadClipObjects,
     LoadImageObjects,
+    LoadLabelMap,
     LoadPaletteMasks,
     PackRegionWords,
     PackVADInputs,
@@ -30,19 +41,26 @@ from lavida_mm.datasets.video_anomaly_dataset import VideoAnomalyDataset
 from lavida_mm.datasets.video_reader import VideoReader, open_video
 
 __all__ = [
+    'ADE20K',
     'CUHKAvenue',
+    'Cityscapes',
     'CocoInstancesSource',
+    'CocoPanopticSource',
     'CocoVidSource',
     'DavisVideoSource',
     'FolderBenchmark',
+    'LabelMapSource',
     'LoadClipFrames',
     'LoadClipObjects',
     'LoadImageObjects',
+    'LoadLabelMap',
     'LoadPaletteMasks',
     'ManifestBenchmark',
+    'MapillaryVistas',
     'PackRegionWords',
     'PackVADInputs',
     'PseudoAnomalySampler',
+    'RefCOCO',
     'ResizeFrames',
     'SampleClip',
     'ShanghaiTech',

@@ -3,6 +3,7 @@
 from lavida_mm.datasets.transforms.load_clip_frames import LoadClipFrames
 from lavida_mm.datasets.transforms.load_clip_objects import LoadClipObjects
 from lavida_mm.datasets.transforms.load_image_objects import LoadImageObjects
+from lavida_mm.datasets.transforms.load_label_map import LoadLabelMap
 from lavida_mm.datasets.transforms.load_palette_masks import LoadPaletteMasks
 from lavida_mm.datasets.transforms.pack_region_words import PackRegionWords
 from lavida_mm.datasets.transforms.pack_vad_inputs import PackVADInputs
@@ -14,6 +15,7 @@ __all__ = [
     'LoadClipFrames',
     'LoadClipObjects',
     'LoadImageObjects',
+    'LoadLabelMap',
     'LoadPaletteMasks',
     'PackRegionWords',
     'PackVADInputs',
