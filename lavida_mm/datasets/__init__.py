@@ -14,7 +14,15 @@ from lavida_mm.datasets.benchmarks import (
 )
 from lavida_mm.datasets.mixture import SourceMixture
 from lavida_mm.datasets.samplers import VideoSampler, WeightedSourceSampler
-from lavida_mm.datasets.sources import CocoInstancesSource, CocoVidSource, DavisVideoSource
+from lavida_mm.datasets.sources import (
+    CocoInstancesSource,
+    CocoVidSource,
+    DavisVideoSource,
+    MeViS,
+    RefDAVIS17,
+    RefYouTubeVOS,
+    YouTubeVOS,
+)
 from lavida_mm.datasets.transforms import (
     LoadClipFrames,
     LoadClipObjects,
@@ -40,9 +48,12 @@ __all__ = [
     'LoadImageObjects',
     'LoadPaletteMasks',
     'ManifestBenchmark',
+    'MeViS',
     'PackRegionWords',
     'PackVADInputs',
     'PseudoAnomalySampler',
+    'RefDAVIS17',
+    'RefYouTubeVOS',
     'ResizeFrames',
     'SampleClip',
     'ShanghaiTech',
@@ -57,5 +68,6 @@ __all__ = [
     'VideoSampler',
     'WeightedSourceSampler',
     'XDViolence',
+    'YouTubeVOS',
     'open_video',
 ]
