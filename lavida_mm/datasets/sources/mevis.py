@@ -119,23 +119,7 @@ class MeViS(PseudoAnomalySource):
         if not expressions:
             faults.add(f'videos.{video}.expressions must hold at least one phrase')
             return None, [], 0
-        words: dict[str, list[str]] = {}
-        present: list[str] = []
-        absent: list[str] = []
-        for place, expression in enumerate(expressions):
-            targets = _read_targets(expression, faults)
-            if targets is None:
-                continue
-            (present if targets else absent).append(expression.phrase)
-            for target in targets:
-                fault = _find_track_fault(masks, target, len(names))
-                if fault:
-                    faults.add(f'{expression.where}.anno_id: {fault} in {self._masks}')
-                    continue
-                own = words.setdefault(target, [])
-                if self.max_phrases is None or place < self.max_phrases:
-                    own.append(expression.phrase)
-
+        words, present, absent = self._read_phrases(expressions, masks, len(names), faults)
         size, bad_frames = _check_tracks({target: masks[target] for target in words}, mask_faults)
         files = self._list_frames(video, names, faults)
         frame_ids = [number for number in files if number not in bad_frames]
@@ -157,6 +141,31 @@ class MeViS(PseudoAnomalySource):
             present_words=unique_words(present),
         )
         return item, absent, len(present) + len(absent)
+
+    def _read_phrases(
+        self, expressions: list[Expression], masks: dict, num_frames: int, faults: FaultLog
+    ) -> tuple[dict[str, list[str]], list[str], list[str]]:
+        """Key of each object -> the phrases it is a target of; all phrases that name an object, and all that name none.
+
+        A phrase with a faulty object is no target: the masks of its other objects are not all that it means.
+        """
+        words: dict[str, list[str]] = {}
+        present: list[str] = []
+        absent: list[str] = []
+        for place, expression in enumerate(expressions):
+            targets = _read_targets(expression, faults)
+            if targets is None:
+                continue
+            (present if targets else absent).append(expression.phrase)
+            found = [_find_track_fault(masks, target, num_frames) for target in targets]
+            broken = [fault for fault in found if fault]
+            for fault in broken:
+                faults.add(f'{expression.where}.anno_id: {fault} in {self._masks}')
+            sound = [target for target, fault in zip(targets, found, strict=True) if not fault]
+            is_target = not broken and (self.max_phrases is None or place < self.max_phrases)
+            for target in sound:
+                words.setdefault(target, []).extend([expression.phrase] if is_target else [])
+        return words, present, absent
 
     def _list_frames(self, video: str, names: list[str], faults: FaultLog) -> dict[int, Path]:
         try:

@@ -89,7 +89,7 @@ def write_ref_youtube_vos(root: Path, split: str = 'train') -> dict:
 TEXTS = {
     'Davis17_annot1.txt': b'bear 1 "a brown bear"\nclasic-car 1 "a red car"\nclasic-car 2 "a driver"\nkoala 1 "it"\n',
     'Davis17_annot1_full_video.txt': b'bear 1 "a bear walking"\nclasic-car 1 "a car"\nclasic-car 2 "a man in a car"\n',
-    'Davis17_annot2.txt': b'bear 1 "a bear on a caf\xe9 terrace"\r\nclasic-car 1 "the man\x92s car"\r\n\r\n',
+    'Davis17_annot2.txt': b'bear 1 "a bear with \xe9lan"\r\nclasic-car 1 "the man\x92s car"\r\n\r\n',
     'Davis17_annot2_full_video.txt': b'bear 1 "a brown  bear"\nclasic-car 2 "a driver"\n',
 }
 
