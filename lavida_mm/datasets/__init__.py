@@ -23,7 +23,11 @@ from lavida_mm.datasets.sources import (
     DavisVideoSource,
     LabelMapSource,
     MapillaryVistas,
+    MeViS,
     RefCOCO,
+    RefDAVIS17,
+    RefYouTubeVOS,
+    YouTubeVOS,
 )
 from lavida_mm.datasets.transforms import (
     LoadClipFrames,
@@ -57,10 +61,13 @@ __all__ = [
     'LoadPaletteMasks',
     'ManifestBenchmark',
     'MapillaryVistas',
+    'MeViS',
     'PackRegionWords',
     'PackVADInputs',
     'PseudoAnomalySampler',
     'RefCOCO',
+    'RefDAVIS17',
+    'RefYouTubeVOS',
     'ResizeFrames',
     'SampleClip',
     'ShanghaiTech',
@@ -75,5 +82,6 @@ __all__ = [
     'VideoSampler',
     'WeightedSourceSampler',
     'XDViolence',
+    'YouTubeVOS',
     'open_video',
 ]

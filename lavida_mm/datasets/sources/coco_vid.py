@@ -10,11 +10,10 @@ from lavida_mm.datasets.sources.coco_json import (
     category_words,
     check_files_exist,
     iterate_annotations,
-    load_json,
     load_sections,
     records_by_id,
 )
-from lavida_mm.datasets.words import clean_word
+from lavida_mm.datasets.sources.youtube_vos_json import load_videos, read_expressions
 from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError
 
@@ -216,23 +215,13 @@ class CocoVidSource(PseudoAnomalySource):
 
 def _load_phrases(path: Path) -> dict[str, dict[str, list[str]]]:
     """The phrases of each object of each video: video name -> obj_id -> phrases."""
-    content = load_json(path)
-    videos = content.get('videos') if isinstance(content, dict) else None
-    if not isinstance(videos, dict):
-        raise DataError(f'{path}: videos must be an object, got {videos!r:.80}')
+    faults = FaultLog(path, 'error')
     found: dict[str, dict[str, list[str]]] = {}
-    for name, video in videos.items():
-        expressions = video.get('expressions') if isinstance(video, dict) else None
-        if not isinstance(expressions, dict):
-            raise DataError(f'{path}: videos.{name}.expressions must be an object, got {expressions!r:.80}')
+    for name, video in load_videos(path).items():
         found[name] = {}
-        for key, record in expressions.items():
-            phrase, instance = (record.get('exp'), record.get('obj_id')) if isinstance(record, dict) else (None, None)
-            if not isinstance(phrase, str) or not phrase.strip():
-                raise DataError(f'{path}: videos.{name}.expressions.{key}.exp must be a phrase, got {phrase!r:.80}')
+        for expression in read_expressions(name, video, faults):
+            instance = expression.record.get('obj_id')
             if not isinstance(instance, int | str):
-                raise DataError(
-                    f'{path}: videos.{name}.expressions.{key}.obj_id must name an object, got {instance!r:.80}'
-                )
-            found[name].setdefault(str(instance), []).append(clean_word(phrase))
+                faults.add(f'{expression.where}.obj_id must name an object, got {instance!r:.80}')
+            found[name].setdefault(str(instance), []).append(expression.phrase)
     return found

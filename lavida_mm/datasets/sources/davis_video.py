@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from lavida_mm.datasets.palette import MAX_NUMBER
 from lavida_mm.datasets.sources.base_source import PseudoAnomalySource
-from lavida_mm.datasets.video_reader import IMAGE_SUFFIXES
+from lavida_mm.datasets.sources.palette_video import pair_frames
 from lavida_mm.datasets.words import check_words
 from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError
@@ -59,27 +60,24 @@ class DavisVideoSource(PseudoAnomalySource):
             lazy_init=lazy_init,
         )
 
+    def index_files(self) -> list[Path]:
+        """The folders of each video."""
+        return [folder / video for video in self._words for folder in (self._images, self._masks)]
+
     def load_data_list(self) -> list[dict]:
         """List the frames and masks of every video."""
         self.set_vocabulary(word for objects in self._words.values() for words in objects.values() for word in words)
         return [self._load_video(video, objects) for video, objects in self._words.items()]
 
     def _load_video(self, video: str, objects: dict[int, list[str]]) -> dict:
-        images = _list_images(self._images / video)
-        masks = _list_images(self._masks / video)
-        numbers = {stem: number for number, stem in enumerate(images)}
-        for stem, file in masks.items():
-            if stem not in numbers:
-                raise DataError(f'{file}: must have an image of its name in {self._images / video}')
-        frame_masks = {numbers[stem]: str(file) for stem, file in masks.items()}
+        frames, faults = pair_frames(self._images / video, self._masks / video)
+        if faults:
+            raise DataError(faults[0])
         return dict(
             video_id=video,
             path=None,
             fps=0.0,
-            num_frames=len(images),
-            frame_files={number: str(file) for number, file in enumerate(images.values())},
-            frame_ids=sorted(frame_masks),
-            mask_files=frame_masks,
+            **frames,
             object_ids=dict(objects),
             present_words=[word for words in objects.values() for word in words],
         )
@@ -90,17 +88,7 @@ def _check_object_words(words: Mapping[str, Mapping]) -> dict[str, dict[int, lis
     for video, objects in words.items():
         found[video] = {}
         for number, own in objects.items():
-            if not str(number).isdigit() or not 0 < int(number) < 255:
+            if not str(number).isdigit() or not 0 < int(number) <= MAX_NUMBER:
                 raise ValueError(f'words.{video} must be keyed by the numbers of its objects, 1..254, got {number!r}')
             found[video][int(number)] = check_words(own, f'words.{video}.{number}')
     return found
-
-
-def _list_images(folder: Path) -> dict[str, Path]:
-    """The images of a folder by their name without suffix, sorted."""
-    if not folder.is_dir():
-        raise DataError(f'{folder}: no such folder')
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise DataError(f'{folder}: the folder holds no image')
-    return {file.stem: file for file in files}
