@@ -14,14 +14,16 @@ from lavida_mm.datasets.benchmarks import (
 )
 from lavida_mm.datasets.mixture import SourceMixture
 from lavida_mm.datasets.samplers import VideoSampler, WeightedSourceSampler
-from lavida_mm.datasets.sources import CocoInstancesSource, CocoVidSource, DavisVideoSource
+from lavida_mm.datasets.sources import CocoInstancesSource, CocoVidSource, DavisVideoSource, PlainVideoSource
 from lavida_mm.datasets.transforms import (
     LoadClipFrames,
     LoadClipObjects,
+    LoadForegroundMasks,
     LoadImageObjects,
     LoadPaletteMasks,
     PackRegionWords,
     PackVADInputs,
+    PasteAnomalySampler,
     PseudoAnomalySampler,
     ResizeFrames,
     SampleClip,
@@ -37,11 +39,14 @@ __all__ = [
     'FolderBenchmark',
     'LoadClipFrames',
     'LoadClipObjects',
+    'LoadForegroundMasks',
     'LoadImageObjects',
     'LoadPaletteMasks',
     'ManifestBenchmark',
     'PackRegionWords',
     'PackVADInputs',
+    'PasteAnomalySampler',
+    'PlainVideoSource',
     'PseudoAnomalySampler',
     'ResizeFrames',
     'SampleClip',
