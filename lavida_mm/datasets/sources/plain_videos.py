@@ -23,10 +23,9 @@ class PlainVideoSource(PseudoAnomalySource):
 
     Args:
         data_root: the folder; a video is called by its path from there, without suffix.
-        mask_folder: holds a folder of mask images for each video that has some, under the video's name and relative
-            to ``data_root``'s parent where it is not absolute; beside the videos it would be taken for one. A mask
-            per frame: named like the frame where frames are images, else in the order of the frames. See
-            ``LoadForegroundMasks`` for what they hold. None: no masks.
+        mask_folder: relative to ``data_root``, below or outside of it; holds a folder of mask images for each video
+            that has some, under the video's name. A mask per frame: named like the frame where frames are images,
+            else in the order of the frames. ``LoadForegroundMasks`` says what they hold. None: no masks.
         normal_words: what is known to be in the footage. Such a word is never named as absent.
         name: what samples of this source are called.
         pipeline: transforms, from loading to packing.
@@ -52,7 +51,7 @@ class PlainVideoSource(PseudoAnomalySource):
         bad_annotations: str = 'error',
         lazy_init: bool = False,
     ):
-        self._masks = None if mask_folder is None else Path(data_root).parent / mask_folder
+        self._masks = None if mask_folder is None else Path(data_root, mask_folder)
         self.normal_words = check_words(normal_words, 'normal_words') if normal_words else []
         super().__init__(
             name=name,
@@ -83,6 +82,8 @@ class PlainVideoSource(PseudoAnomalySource):
                 faults.add(str(finding))
         infos = []
         for record in folder.records:
+            if self._masks is not None and Path(record.path).is_relative_to(self._masks):
+                continue
             try:
                 infos.append(self._load_video(record))
             except DataError as error:
@@ -124,7 +125,9 @@ class PlainVideoSource(PseudoAnomalySource):
 def _check_masks(folder: Path, video: Path, num_frames: int, names: list[str] | None) -> None:
     masks = ImageFolderReader(folder)
     if masks.num_frames != num_frames:
-        raise DataError(f'{folder}: must hold a mask for each of the {num_frames} frames of {video}, has {len(masks.files)}')
+        raise DataError(
+            f'{folder}: must hold a mask for each of the {num_frames} frames of {video}, has {masks.num_frames}'
+        )
     for name, file in zip(names or (), masks.files, strict=names is not None):
         if file.stem != name:
             raise DataError(f'{file}: must be named like the frame {name!r} of {video}')
