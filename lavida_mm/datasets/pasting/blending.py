@@ -35,7 +35,7 @@ def blend(
     alpha = np.maximum(np.minimum(2 * spread, 1), weights)  # opaque inside; half of the kernel is, at a straight edge
     alpha[hidden] = 0
     around = cv2.blur(pixels * weights[..., None], kernel, borderType=cv2.BORDER_CONSTANT)
-    around /= np.maximum(spread, 1e-6)[..., None]
+    around = around / np.maximum(spread, 1e-6)[..., None]
     source = np.where(visible[..., None], pixels, around)  # the object's colours, carried on beyond its edge
     if blending == 'seamless':
         source = _clone(frame, source, alpha > 0)
@@ -49,10 +49,11 @@ def _clone(frame: np.ndarray, source: np.ndarray, region: np.ndarray) -> np.ndar
     rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
     if min(np.ptp(rows), np.ptp(columns)) + 1 < LEAST_SEAMLESS:
         return source
-    border = [SEAMLESS_BORDER] * 4  # the region may touch the frame's edge, where OpenCV would have nothing to fit to
-    wide_frame = cv2.copyMakeBorder(frame, *border, cv2.BORDER_REPLICATE)
-    wide_source = cv2.copyMakeBorder(np.clip(source, 0, 255).astype(np.uint8), *border, cv2.BORDER_REPLICATE)
-    wide_region = cv2.copyMakeBorder(region.astype(np.uint8) * 255, *border, cv2.BORDER_CONSTANT, value=0)
+    # The region may touch the frame's edge, where OpenCV would have nothing to fit to.
+    sides = [(SEAMLESS_BORDER, SEAMLESS_BORDER)] * 2
+    wide_frame = np.pad(frame, [*sides, (0, 0)], mode='edge')
+    wide_source = np.pad(np.clip(source, 0, 255).astype(np.uint8), [*sides, (0, 0)], mode='edge')
+    wide_region = np.pad(region.astype(np.uint8) * 255, sides)
     left, top, width, height = cv2.boundingRect(wide_region)
     centre = (left + width // 2, top + height // 2)
     cloned = cv2.seamlessClone(wide_source, wide_frame, wide_region, centre, cv2.NORMAL_CLONE)

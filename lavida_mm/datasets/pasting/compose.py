@@ -103,14 +103,13 @@ def paste_objects(
     for paste, things in zip(pastes, placed, strict=True):
         for time, thing in enumerate(things):
             if thing is not None:
-                hidden = foreground[list(paste.behind), time].any(axis=0)  # (H, W)
-                _blend_window(frames[time], thing, hidden, margin, blending)
+                _blend_window(frames[time], thing, _hiding(paste, foreground, time), margin, blending)
     return frames
 
 
 def _place(paste: Paste, foreground: np.ndarray) -> list[PlacedObject | None]:
     scaled: dict[float, tuple[np.ndarray, np.ndarray]] = {}
-    things = []
+    things: list[PlacedObject | None] = []
     for time, ((x, y), side) in enumerate(zip(paste.track.feet, paste.track.sides, strict=True)):
         if not side:
             things.append(None)
@@ -119,14 +118,16 @@ def _place(paste: Paste, foreground: np.ndarray) -> list[PlacedObject | None]:
             scaled[side] = scale_cutout(paste.cutout, side, paste.flip)
         pixels, mask = scaled[side]
         top, left = round(y) - mask.shape[0], round(x - mask.shape[1] / 2)
-        hidden = foreground[list(paste.behind), time].any(axis=0)
-        things.append(_cut_to_frame(pixels, mask, top, left, hidden))
+        things.append(_cut_to_frame(pixels, mask, top, left, _hiding(paste, foreground, time)))
     return things
 
 
-def _cut_to_frame(
-    pixels: np.ndarray, mask: np.ndarray, top: int, left: int, hidden: np.ndarray
-) -> PlacedObject | None:
+def _hiding(paste: Paste, foreground: np.ndarray, time: int) -> np.ndarray:
+    """What is in front of an object, bool (H, W)."""
+    return np.asarray(foreground[list(paste.behind), time].any(axis=0))
+
+
+def _cut_to_frame(pixels: np.ndarray, mask: np.ndarray, top: int, left: int, hidden: np.ndarray) -> PlacedObject | None:
     height, width = hidden.shape
     rows = slice(max(-top, 0), min(height - top, mask.shape[0]))
     columns = slice(max(-left, 0), min(width - left, mask.shape[1]))

@@ -1,13 +1,13 @@
 """Draws objects to paste from a source that has masks and words."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from lavida_mm.datasets.pasting.cutout import Cutout, cut_out
 from lavida_mm.datasets.sources.base_source import PseudoAnomalySource
-from lavida_mm.datasets.words import word_key
+from lavida_mm.datasets.words import check_words, word_key
 from lavida_mm.utils.errors import DataError
 
 __all__ = ['MAX_DRAWS', 'ObjectPicker', 'seeded']
@@ -32,11 +32,19 @@ class ObjectPicker:
     Args:
         source: gives frames, object_masks and object_words by its own pipeline.
         min_pixels: least pixels of an object in the frame that shows most of it.
+        words: draw objects that have one of these words; None: all.
+
+    Raises:
+        ValueError: one of the words is none of the source's.
     """
 
-    def __init__(self, source: PseudoAnomalySource, min_pixels: int):
+    def __init__(self, source: PseudoAnomalySource, min_pixels: int, words: Sequence[str] | None = None):
         self.source = source
         self.min_pixels = min_pixels
+        self.words = None if words is None else {word_key(word) for word in check_words(words, 'paste_words')}
+        unknown = sorted((self.words or set()) - {word_key(word) for word in source.vocabulary})
+        if unknown:
+            raise ValueError(f'paste_words must be words of source {source.name!r} of objects, got {unknown[0]!r}')
 
     def pick(self, barred: Collection[str], rng: np.random.Generator) -> Cutout:
         """Draw an object none of whose words is barred.
@@ -70,11 +78,12 @@ class ObjectPicker:
         fitting = [
             (mask, words)
             for mask, words in zip(masks, loaded['object_words'], strict=True)
-            if words
-            and not any(word_key(word) in barred for word in words)
-            and mask.sum(axis=(1, 2)).max() >= self.min_pixels
+            if self._fits({word_key(word) for word in words}, barred) and mask.sum(axis=(1, 2)).max() >= self.min_pixels
         ]
         if not fitting:
             return None
         mask, words = fitting[int(rng.integers(len(fitting)))]
         return cut_out(loaded['frames'], mask, tuple(words))
+
+    def _fits(self, words: set[str], barred: Collection[str]) -> bool:
+        return bool(words) and words.isdisjoint(barred) and (self.words is None or not words.isdisjoint(self.words))

@@ -9,7 +9,6 @@ from lavida_mm.datasets.sources.base_source import FaultLog, PseudoAnomalySource
 from lavida_mm.datasets.video_reader import probe_video
 from lavida_mm.datasets.words import check_words
 from lavida_mm.registry import DATASETS
-from lavida_mm.structures import VideoRecord
 from lavida_mm.utils.errors import DataError
 
 __all__ = ['PlainVideoSource']
@@ -82,10 +81,11 @@ class PlainVideoSource(PseudoAnomalySource):
                 faults.add(str(finding))
         infos = []
         for record in folder.records:
-            if self._masks is not None and Path(record.path).is_relative_to(self._masks):
+            path = Path(record.path or '')
+            if self._masks is not None and path.is_relative_to(self._masks):
                 continue
             try:
-                infos.append(self._load_video(record))
+                infos.append(self._load_video(record.video_id, path))
             except DataError as error:
                 faults.add(str(error))
         faults.report()
@@ -100,21 +100,21 @@ class PlainVideoSource(PseudoAnomalySource):
         info['present_words'] = list(self.normal_words)
         return info
 
-    def _load_video(self, record: VideoRecord) -> dict:
-        path = Path(record.path)
+    def _load_video(self, video_id: str, path: Path) -> dict:
         if path.is_dir():
             frames = ImageFolderReader(path)
-            num_frames, fps, names = frames.num_frames, 0.0, [file.stem for file in frames.files]
+            num_frames, fps = frames.num_frames, 0.0
+            names: list[str] | None = [file.stem for file in frames.files]
         else:
             probe = probe_video(path)
             num_frames, fps, names = probe.num_frames, probe.fps, None
-        masks = None if self._masks is None else self._masks / record.video_id
+        masks = None if self._masks is None else self._masks / video_id
         if masks is not None and not masks.is_dir():
             masks = None
         if masks is not None:
             _check_masks(masks, path, num_frames, names)
         return dict(
-            video_id=record.video_id,
+            video_id=video_id,
             path=str(path),
             num_frames=num_frames,
             fps=fps,

@@ -10,7 +10,7 @@ from lavida_mm.datasets.pasting.blending import BLENDINGS
 from lavida_mm.datasets.pasting.compose import Paste, paste_objects, place_objects, visible_masks
 from lavida_mm.datasets.pasting.cutout import Cutout
 from lavida_mm.datasets.pasting.object_picker import ObjectPicker
-from lavida_mm.datasets.pasting.track import draw_track
+from lavida_mm.datasets.pasting.track import TrackOptions, draw_track
 from lavida_mm.datasets.transforms.pseudo_anomaly_sampler import draw_exposure
 from lavida_mm.datasets.words import word_key
 from lavida_mm.registry import DATASETS, TRANSFORMS
@@ -63,6 +63,8 @@ class PasteAnomalySampler(BaseTransform):
 
     Args:
         objects: config of a source with masks and words, or the source. Its vocabulary gives the prompt's words.
+        paste_words: paste objects that have one of these words; None: all, which in a file that segments whole images
+            are the sky and the grass as well. Other words of the vocabulary are still named as absent.
         anomaly_ratio: probability of a positive.
         decoy_ratio: probability of a decoy, in positives and in negatives.
         max_categories: most words of a prompt.
@@ -89,6 +91,7 @@ class PasteAnomalySampler(BaseTransform):
         self,
         *,
         objects: dict,
+        paste_words: Sequence[str] | None = None,
         anomaly_ratio: float = 0.5,
         decoy_ratio: float = 0.5,
         max_categories: int = 30,
@@ -135,15 +138,20 @@ class PasteAnomalySampler(BaseTransform):
         source = DATASETS.build(objects) if isinstance(objects, dict) else objects
         if not source.vocabulary:
             raise ValueError(f'objects must be a source with a vocabulary, got {source.name!r} without a word')
-        self.picker = ObjectPicker(source, min_pixels)
+        self.picker = ObjectPicker(source, min_pixels, paste_words)
         self.vocabulary = source.vocabulary
         self.ratios = ratios
         self.max_categories = max_categories
         self.num_templates = num_templates
-        self.track = dict(
-            scale=tuple(scale), horizon=horizon, speed=tuple(speed), turn=float(turn), cut_ratio=cut_ratio
+        self.track = TrackOptions(
+            scale=(float(scale[0]), float(scale[1])),
+            horizon=horizon,
+            speed=(float(speed[0]), float(speed[1])),
+            turn=float(turn),
+            cut_ratio=cut_ratio,
         )
-        self.blending = dict(margin=blend_margin, blending=blending)
+        self.blending = blending
+        self.blend_margin = blend_margin
 
     def transform(self, results: dict) -> dict:
         rng = np.random.default_rng(np.random.randint(2**31))
@@ -193,7 +201,7 @@ class PasteAnomalySampler(BaseTransform):
         frames = results['frames']
         times = np.asarray(results.get('frame_inds', range(len(frames))), dtype=np.int64)
         aspect = cutout.mask.shape[0] / max(cutout.mask.shape)
-        track = draw_track(times, frames.shape[1:3], aspect, rng=rng, **self.track)
+        track = draw_track(times, frames.shape[1:3], aspect, self.track, rng)
         hides = rng.random(len(results.get('object_masks', ()))) < self.ratios['behind_ratio']
         flip = bool(rng.random() < self.ratios['flip_ratio'])
         return Paste(cutout, track, flip, tuple(int(number) for number in np.flatnonzero(hides)))
@@ -205,7 +213,9 @@ class PasteAnomalySampler(BaseTransform):
         mask = np.zeros(frames.shape[:3], dtype=bool) if plan.target is None else masks[plan.target]
         for key in ('object_masks', 'object_words', 'vocabulary', 'present_words'):
             results.pop(key, None)
-        results['frames'] = paste_objects(frames, plan.pastes, placed, foreground, **self.blending)
+        results['frames'] = paste_objects(
+            frames, plan.pastes, placed, foreground, margin=self.blend_margin, blending=self.blending
+        )
         results['categories'] = list(plan.categories)
         results['gt_masks'] = mask
         results['gt_frame_labels'] = mask.any(axis=(1, 2)).astype(np.int64)

@@ -32,6 +32,10 @@ def test_every_object_is_drawn_and_none_that_is_barred_too_small_or_without_word
     assert abs(drawn[('cross',)] / 600 - 0.5) < 0.07  # two items hold objects; items first, then their objects
     assert {ObjectPicker(Shelf(), 1).pick({'red'}, rng).words[0] for _ in range(60)} == {'blue ring', 'cross'}
     assert {ObjectPicker(Shelf(), 33).pick((), rng).words[0] for _ in range(20)} == {'blue ring'}
+    assert {ObjectPicker(Shelf(), 1, ['RED', 'cross']).pick((), rng).words[0] for _ in range(60)} == {
+        'red star',
+        'cross',
+    }
     shelf = Shelf()
     shelf.words = (([], ['blue ring']), (), ())
     assert {ObjectPicker(shelf, 1).pick((), rng).words for _ in range(20)} == {('blue ring',)}
@@ -66,3 +70,16 @@ def test_a_source_without_masks_is_an_error(monkeypatch):
     monkeypatch.setattr(Shelf, '__getitem__', lambda self, item: dict(frames=0, video_id='v7'))
     with pytest.raises(DataError, match=r"'shelf' of objects, 'v7': .*lacks object_masks, object_words"):
         ObjectPicker(Shelf(), 1).pick((), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['red', 'moon'], r"paste_words must be words of source 'shelf' of objects, got 'moon'"),
+        ([], r'paste_words must hold at least one word'),
+        (['red', 'Red'], r"paste_words must name each word once, got 'Red' twice"),
+    ],
+)
+def test_bad_words(words, message):
+    with pytest.raises(ValueError, match=message):
+        ObjectPicker(Shelf(), 1, words)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from lavida_mm.datasets.pasting.track import draw_track, move, perspective_factor
+from lavida_mm.datasets.pasting.track import TrackOptions, draw_track, move, perspective_factor
 
 SIZE = (60, 100)
 
@@ -11,7 +11,7 @@ SIZE = (60, 100)
 def draw(seed: int, times=None, aspect: float = 1.0, **changes):
     options = dict(scale=(0.2, 0.4), horizon=None, speed=(0.0, 0.05), turn=5.0, cut_ratio=0.5)
     times = np.arange(8) if times is None else np.asarray(times)
-    return draw_track(times, SIZE, aspect, rng=np.random.default_rng(seed), **{**options, **changes})
+    return draw_track(times, SIZE, aspect, TrackOptions(**{**options, **changes}), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize(

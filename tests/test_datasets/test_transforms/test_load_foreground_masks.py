@@ -51,7 +51,10 @@ def test_without_masks_there_is_no_object():
     ('make', 'message'),
     [
         (lambda path: path.write_bytes(b'no image'), r'1\.png: is no mask that can be read'),
-        (lambda path: cv2.imwrite(str(path), np.zeros((6, 8, 3), np.uint8)), r"1\.png: must be a palette.*got mode 'RGB'"),
+        (
+            lambda path: cv2.imwrite(str(path), np.zeros((6, 8, 3), np.uint8)),
+            r"1\.png: must be a palette.*got mode 'RGB'",
+        ),
         (lambda path: cv2.imwrite(str(path), np.zeros((6, 9), np.uint8)), r'1\.png: is 6 x 9 pixels, its frame 6 x 8'),
     ],
 )

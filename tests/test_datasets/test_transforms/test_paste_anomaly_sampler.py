@@ -250,3 +250,43 @@ def test_a_vocabulary_of_which_nothing_is_absent():
     sampler = PasteAnomalySampler(objects=Shelf(extra=()), anomaly_ratio=0.0, decoy_ratio=0.0, min_pixels=1)
     with pytest.raises(DataError, match=r"'yard', 'v': every one of the 5 words .*'shelf' is present.* extra_words"):
         sampler.transform(clip(present_words=Shelf(extra=()).vocabulary))
+
+
+def test_coco_objects_in_real_surveillance_footage(shared_data):
+    """Real pixels: unchanged beyond the margin, changed where the mask is, bit by bit, in every frame."""
+    media = shared_data / 'media'
+    for folder in (media / 'coco', media / 'surveillance'):
+        if not folder.is_dir():
+            pytest.skip(f'real test data is not here: {folder}')
+    init_default_scope('lavida_mm')
+    objects = dict(
+        type='CocoInstancesSource',
+        data_root=str(media / 'coco'),
+        ann_file='panoptic_coco_detection_format.json',
+        image_folder='input_images',
+        pipeline=LOADING,
+    )
+    footage = PlainVideoSource(
+        data_root=str(media / 'surveillance'),
+        normal_words=['car', 'person'],
+        pipeline=[
+            dict(type='SampleClip', num_frames=3, intervals=(4,)),
+            dict(type='LoadClipFrames', backend='pyav'),
+            dict(type='LoadForegroundMasks'),
+        ],
+    )
+    assert footage.counts() == dict(videos=2, frames=1771)
+    sampler = PasteAnomalySampler(
+        objects=objects, paste_words=['horse', 'truck'], anomaly_ratio=1.0, decoy_ratio=0.0, horizon=0.1, blend_margin=2
+    )
+    for seed, item in enumerate((0, 1, 0, 1)):
+        np.random.seed(seed)
+        results = footage[item]
+        original = results['frames'].copy()
+        out = sampler.transform(results)
+        changed = (out['frames'] != original).any(axis=-1)
+        word = out['categories'][out['gt_category_labels'].argmax()]
+        assert word in ('horse', 'truck') and not {'car', 'person'} & set(out['categories'])
+        assert not (changed & ~dilate(out['gt_masks'], 2)).any()
+        assert changed[out['gt_masks']].mean() > 0.9  # few pixels of a horse have the colour of what they cover
+        assert out['gt_frame_labels'].tolist() == [int(frame.any()) for frame in changed] and changed.any()
