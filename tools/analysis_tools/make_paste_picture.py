@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from lavida_mm.utils.errors import UsageError, config_errors, run_tool
 
 TEXT_HEIGHT = 18
-COLOURS = 96  # fewer than the frames have, for a small file
+COLOURS = 256  # fewer than the frames have, for a small file
 RED, BLACK = (255, 0, 0), (0, 0, 0)
 
 
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     strips = [np.pad(strip, [(0, 0), (0, width - strip.shape[1]), (0, 0)], constant_values=255) for strip in strips]
     rows = [np.hstack(strips[start : start + args.columns]) for start in range(0, len(strips), args.columns)]
     with atomic_path(args.out) as path:
-        Image.fromarray(np.vstack(rows)).quantize(COLOURS).save(path, optimize=True)
+        Image.fromarray(np.vstack(rows)).quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     print(args.out)
 
 

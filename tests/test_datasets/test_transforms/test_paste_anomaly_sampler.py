@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from lavida_mm.datasets import PasteAnomalySampler, PlainVideoSource
 from lavida_mm.datasets.pasting.compose import place_objects, visible_masks
+from lavida_mm.datasets.synthetic.vocabulary import HELD_OUT_PAIRS
+from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError
+from tests.conftest import ROOT
 from tests.test_datasets.worlds import write_images
 
 LOADING = [
@@ -290,3 +294,23 @@ def test_coco_objects_in_real_surveillance_footage(shared_data):
         assert not (changed & ~dilate(out['gt_masks'], 2)).any()
         assert changed[out['gt_masks']].mean() > 0.9  # few pixels of a horse have the colour of what they cover
         assert out['gt_frame_labels'].tolist() == [int(frame.any()) for frame in changed] and changed.any()
+
+
+def test_the_recipe_reads_no_annotated_video_and_names_no_held_out_pair(small_world):
+    """configs/examples/tiny_paste.py opens the normal videos and the images of the objects, and no other source."""
+    config = Config.fromfile(ROOT / 'configs' / 'examples' / 'tiny_paste.py')
+    init_default_scope('lavida_mm')
+    dataset = config.train_dataloader.dataset.to_dict()
+    for source in dataset['sources'].values():
+        source['data_root'] = 'not there'
+    dataset['sources']['normal']['data_root'] = str(small_world / 'normal')
+    dataset['shared_steps']['sampler']['objects']['data_root'] = str(small_world / 'images')
+    mixture = DATASETS.build(dataset)
+    assert mixture.names == ['normal']
+    held_out = {str(pair) for pair in HELD_OUT_PAIRS}
+    np.random.seed(0)
+    samples = [mixture[0]['data_samples'] for _ in range(40)]
+    named = {word for sample in samples for word in sample.categories}
+    assert len(named) > 20 and not named & held_out
+    sampler = mixture.datasets[0].pipeline.transforms[-2]
+    assert not set(sampler.vocabulary) & held_out
