@@ -1,7 +1,7 @@
 # Only normal footage, no annotated video: objects of annotated images are pasted into it. docs/only_normal_footage.md
 _base_ = '../lavida_tiny.py'
 
-# Without the shortcut that the pretraining stand-in brings along: what the model finds, it has learnt from this footage.
+# Without the shortcut that the pretraining stand-in brings along: what the model finds, it has learnt from here.
 model = dict(mask_head=dict(similarity_skip=False))
 
 world = 'data/synthetic_world/'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lavida_mm.utils.errors import UsageError, config_errors, run_tool
+from lavida_mm.utils.errors import config_errors, run_tool
 
 TEXT_HEIGHT = 18
 COLOURS = 256  # fewer than the frames have, for a small file
@@ -33,6 +33,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name in ('clips', 'columns', 'height'):
         if getattr(args, name) < 1:
             parser.error(f'--{name} must be at least 1, got {getattr(args, name)}')
+    if args.clips % args.columns:
+        parser.error(f'--clips must be a multiple of --columns, got {args.clips} and {args.columns}')
     return args
 
 
@@ -50,8 +52,6 @@ def main(argv: list[str] | None = None) -> None:
         config = Config.fromfile(args.config)
         init_default_scope('lavida_mm')
         dataset = DATASETS.build(config.train_dataloader.dataset)
-    if args.clips % args.columns:
-        raise UsageError(f'--clips must be a multiple of --columns, got {args.clips} and {args.columns}')
     np.random.seed(args.seed)
     strips = [draw_strip(dataset[number % len(dataset)], args.height) for number in range(args.clips)]
     width = max(strip.shape[1] for strip in strips)
