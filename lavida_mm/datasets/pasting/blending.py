@@ -6,7 +6,7 @@ import numpy as np
 __all__ = ['BLENDINGS', 'blend']
 
 BLENDINGS = ('feather', 'seamless')
-LEAST_SEAMLESS = 5  # pixels; OpenCV solves for what lies inside the border, and less has no inside
+LEAST_CORE = 0.5  # OpenCV leaves the outermost pixels of a region as they were, which of a thin one are all
 SEAMLESS_BORDER = 3
 
 
@@ -25,7 +25,7 @@ def blend(
         hidden: what is in front of it, bool (H, W).
         margin: how far the edge reaches out, in pixels; 0 for a hard one.
         blending: ``'feather'`` lets the object's colours fade out across the edge. ``'seamless'`` (Perez et al.,
-            Poisson Image Editing, 2003, by OpenCV) bends its colours towards those around it first.
+            Poisson Image Editing, 2003, by OpenCV) bends its colours towards those around it first, unless it is thin.
     """
     if not visible.any():
         return
@@ -46,8 +46,7 @@ def blend(
 
 def _clone(frame: np.ndarray, source: np.ndarray, region: np.ndarray) -> np.ndarray:
     """``source`` with its gradients kept and its colours fitted to the frame around ``region``; float32 (H, W, 3)."""
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    if min(np.ptp(rows), np.ptp(columns)) + 1 < LEAST_SEAMLESS:
+    if cv2.erode(region.astype(np.uint8), np.ones((3, 3), np.uint8)).sum() < LEAST_CORE * region.sum():
         return source
     # The region may touch the frame's edge, where OpenCV would have nothing to fit to.
     sides = [(SEAMLESS_BORDER, SEAMLESS_BORDER)] * 2

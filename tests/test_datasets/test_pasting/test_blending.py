@@ -69,3 +69,10 @@ def test_nothing_visible_changes_nothing():
     before = frame.copy()
     blend(frame, pixels, np.zeros_like(visible), hidden, margin=2, blending='seamless')
     assert np.array_equal(frame, before)
+
+
+def test_seamless_blending_leaves_a_thin_object_visible():
+    frame, pixels = np.full((30, 30, 3), 60, np.uint8), np.full((30, 30, 3), 200, np.uint8)
+    visible = np.eye(30, dtype=bool)
+    blend(frame, pixels, visible, np.zeros_like(visible), margin=0, blending='seamless')
+    assert (frame[visible] == 200).all()
