@@ -7,7 +7,16 @@ from lavida_mm.datasets.sources.coco_instances import CocoInstancesSource
 from lavida_mm.datasets.sources.coco_panoptic import CocoPanopticSource
 from lavida_mm.datasets.sources.coco_vid import CocoVidSource
 from lavida_mm.datasets.sources.davis_video import DavisVideoSource
+from lavida_mm.datasets.sources.label_map_source import LabelMapSource
+from lavida_mm.datasets.sources.mapillary_vistas import MapillaryVistas
+from lavida_mm.datasets.sources.mevis import MeViS
+from lavida_mm.datasets.sources.plain_videos import PlainVideoSource
+from lavida_mm.datasets.sources.ref_coco import RefCOCO
+from lavida_mm.datasets.sources.ref_davis17 import RefDAVIS17
+from lavida_mm.datasets.sources.ref_youtube_vos import RefYouTubeVOS
+from lavida_mm.datasets.sources.youtube_vos import YouTubeVOS
 
+__all__ = [
     'ADE20K',
     'Cityscapes',
     'CocoInstancesSource',
@@ -22,12 +31,4 @@ from lavida_mm.datasets.sources.davis_video import DavisVideoSource
     'RefDAVIS17',
     'RefYouTubeVOS',
     'YouTubeVOS',
-__all__ = [
-from lavida_mm.datasets.sources.label_map_source import LabelMapSource
-from lavida_mm.datasets.sources.mapillary_vistas import MapillaryVistas
-from lavida_mm.datasets.sources.mevis import MeViS
-from lavida_mm.datasets.sources.ref_coco import RefCOCO
-from lavida_mm.datasets.sources.ref_davis17 import RefDAVIS17
-from lavida_mm.datasets.sources.ref_youtube_vos import RefYouTubeVOS
-from lavida_mm.datasets.sources.youtube_vos import YouTubeVOS
 ]
