@@ -40,6 +40,6 @@ train_dataloader = dict(
     dataset=dict(
         sources=dict(normal=normal),
         shares=dict(normal=1.0, images=0, clips=0, clips_phrases=0, mp4_clips=0),  # a share of 0: not even opened
-        shared_steps=dict(sampler=paste),
+        anomaly_sampler=paste,
     )
 )

@@ -12,7 +12,7 @@ def test_sheet_of_the_recipe(small_world, tmp_path):
         f"_base_ = '{ROOT}/configs/examples/tiny_paste.py'\n"
         f"normal = dict(data_root='{small_world}/normal')\n"
         f"paste = dict(objects=dict(data_root='{small_world}/images'))\n"
-        'dataset = dict(sources=dict(normal=normal), shared_steps=dict(sampler=paste))\n'
+        'dataset = dict(sources=dict(normal=normal), anomaly_sampler=paste)\n'
         'train_dataloader = dict(dataset=dataset)\n'
     )
     out = tmp_path / 'sheet.png'

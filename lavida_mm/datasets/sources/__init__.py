@@ -26,6 +26,7 @@ __all__ = [
     'LabelMapSource',
     'MapillaryVistas',
     'MeViS',
+    'PlainVideoSource',
     'PseudoAnomalySource',
     'RefCOCO',
     'RefDAVIS17',

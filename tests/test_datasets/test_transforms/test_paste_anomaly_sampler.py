@@ -304,7 +304,7 @@ def test_the_recipe_reads_no_annotated_video_and_names_no_held_out_pair(small_wo
     for source in dataset['sources'].values():
         source['data_root'] = 'not there'
     dataset['sources']['normal']['data_root'] = str(small_world / 'normal')
-    dataset['shared_steps']['sampler']['objects']['data_root'] = str(small_world / 'images')
+    dataset['anomaly_sampler']['objects']['data_root'] = str(small_world / 'images')
     mixture = DATASETS.build(dataset)
     assert mixture.names == ['normal']
     held_out = {str(pair) for pair in HELD_OUT_PAIRS}
