@@ -42,7 +42,7 @@ class SourceMixture(ConcatDataset):
             from the hundredth on.
 
     Attributes:
-        names: of the sources that are used.
+        names: of the sources that are used, sorted.
         shares: of these.
         replaced: name -> how many samples of the source were replaced in this process.
 
@@ -70,7 +70,7 @@ class SourceMixture(ConcatDataset):
             raise ValueError(f"on_error must be 'raise' or 'replace', got {on_error!r}")
         if not 0 <= max_replaced <= 1:
             raise ValueError(f'max_replaced must be in [0, 1], got {max_replaced}')
-        self.names = [name for name in sources if shares[name] > 0]
+        self.names = sorted(name for name in sources if shares[name] > 0)  # the order of a dict must not matter
         self.shares = [float(shares[name]) for name in self.names]
         self.on_error = on_error
         self.max_replaced = max_replaced

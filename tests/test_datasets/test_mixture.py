@@ -106,8 +106,8 @@ def test_mixture_by_name(tmp_path):
         gone=dict(type='CocoVidSource', data_root='nowhere', ann_file='clips.json'),
     )
     mixture = SourceMixture(sources=sources, shares=dict(images=0.25, clips=0.75, gone=0))
-    assert mixture.names == ['images', 'clips'] and mixture.shares == [0.25, 0.75] and len(mixture) == 4
-    assert [mixture[index]['source'] for index in range(4)] == ['images', 'images', 'clips', 'clips']
+    assert mixture.names == ['clips', 'images'] and mixture.shares == [0.75, 0.25] and len(mixture) == 4
+    assert [mixture[index]['source'] for index in range(4)] == ['clips', 'clips', 'images', 'images']
 
 
 build_two = partial(SourceMixture, sources=dict(a=dict(type='NumberSource'), b=dict(type='NumberSource')))

@@ -123,13 +123,9 @@ def shorten(config: Any, iterations: int | None) -> int:
 
 
 def write_out(config: Any) -> str:
-    """A resolved config as a text config.
-
-    mmengine's own dump sorts all keys, where the steps of a mixture's pipeline stand in the order of theirs. Its order
-    of the topmost ones is another in each process.
-    """
+    """A resolved config as a text config, in the same order in each process, which mmengine's own dump is not."""
     values = sorted(config.to_dict().items())
-    return ''.join(f'{key} = {pformat(value, width=120, sort_dicts=False)}\n' for key, value in values)
+    return ''.join(f'{key} = {pformat(value, width=120)}\n' for key, value in values)
 
 
 def prepare(path: str, seed: int, args: argparse.Namespace) -> Run:
