@@ -62,7 +62,7 @@ class Size:
 
 
 FULL = Size(images=40, rounds=15, videos=100_000, objects=10, workers=(0, 1, 4), words=(100, 10_000, 142_000))
-QUICK = Size(images=4, rounds=2, videos=300, objects=10, workers=(0, 1), words=(100, 1000))
+QUICK = Size(images=4, rounds=2, videos=300, objects=10, workers=(1,), words=(100, 1000))
 
 
 class SyntheticIndex(PseudoAnomalySource):

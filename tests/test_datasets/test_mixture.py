@@ -70,6 +70,15 @@ def test_bad_item_ends_the_run_or_is_replaced_by_its_own_source(warned):
     assert samples[:3] == [numbers(BrokenAt([7]), on_error='replace')[Draw(7, seed)] for seed in range(3)]
 
 
+def test_good_samples_do_not_depend_on_what_happens_to_bad_ones():
+    raising, replacing = (numbers(BrokenAt([7]), on_error=on_error) for on_error in ('raise', 'replace'))
+    for item in (3, 8, 40):
+        assert raising[Draw(item, 5)] == replacing[Draw(item, 5)]
+    assert replacing[Draw(7, 5)] == numbers(BrokenAt([7]), on_error='replace')[Draw(7, 5)]
+    np.random.seed(0)
+    assert replacing[7][1] != 7  # a plain index is replaced too
+
+
 def test_replacement_is_any_other_item():
     mixture = numbers(BrokenAt([2]), sizes=(4, 1), on_error='replace')
     assert {mixture[Draw(2, seed)][1] for seed in range(40)} == {0, 1, 3}
