@@ -91,7 +91,8 @@ class SourceMixture(ConcatDataset):
                 if self.on_error == 'raise':
                     raise
                 draw = self._replace(draw, error)
-        name = self.names[self._get_ori_dataset_idx(draw.item)[0]]
+        item = draw.item if isinstance(draw, Draw) else draw
+        name = self.names[self._get_ori_dataset_idx(item)[0]]
         raise DataError(f'source {name!r}: {ATTEMPTS} items in a row cannot be loaded; the warnings name them')
 
     def _load(self, draw: Draw | int) -> Any:

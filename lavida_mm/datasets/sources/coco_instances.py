@@ -69,6 +69,10 @@ class CocoInstancesSource(PseudoAnomalySource):
             lazy_init=lazy_init,
         )
 
+    def index_files(self) -> list[Path]:
+        """The annotation file."""
+        return [self._file]
+
     def load_data_list(self) -> list[dict]:
         """Read, check, and let mmdet index the annotation file."""
         content = load_sections(self._file, ('images', 'annotations', 'categories'))

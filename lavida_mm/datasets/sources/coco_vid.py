@@ -79,6 +79,10 @@ class CocoVidSource(PseudoAnomalySource):
             lazy_init=lazy_init,
         )
 
+    def index_files(self) -> list[Path]:
+        """The annotation file, and that of the phrases."""
+        return [self._file] if self._expressions is None else [self._file, self._expressions]
+
     def load_data_list(self) -> list[dict]:
         """Read and check the annotation file: one record per video."""
         content = load_sections(self._file, ('videos', 'images', 'annotations', 'categories'))
