@@ -42,7 +42,7 @@ class SourceMixture(ConcatDataset):
             from the hundredth on.
 
     Attributes:
-        names: of the sources that are used.
+        names: of the sources that are used, sorted.
         shares: of these.
         replaced: name -> how many samples of the source were replaced in this process.
 
@@ -70,7 +70,7 @@ class SourceMixture(ConcatDataset):
             raise ValueError(f"on_error must be 'raise' or 'replace', got {on_error!r}")
         if not 0 <= max_replaced <= 1:
             raise ValueError(f'max_replaced must be in [0, 1], got {max_replaced}')
-        self.names = [name for name in sources if shares[name] > 0]
+        self.names = sorted(name for name in sources if shares[name] > 0)  # the order of a dict must not matter
         self.shares = [float(shares[name]) for name in self.names]
         self.on_error = on_error
         self.max_replaced = max_replaced
@@ -83,37 +83,33 @@ class SourceMixture(ConcatDataset):
                     step.check_vocabulary(name, source.vocabulary)
 
     def __getitem__(self, draw: Draw | int) -> Any:
-        if isinstance(draw, Draw):
-            with seeded(draw.seed):
-                return self._load(draw.item)
-        return self._load(draw)
-
-    def _load(self, index: int) -> Any:
         self._served += 1
-        if self.on_error == 'raise':
-            return super().__getitem__(index)
-        # Drawn before the pipeline runs: how much that draws until it fails is not ours to say.
-        rng = np.random.default_rng(derive_seed(index, np.random.randint(2**31)))
         for _ in range(ATTEMPTS):
             try:
-                return super().__getitem__(index)
+                return self._load(draw)
             except DataError as error:
-                index = self._replace(index, error, rng)
-        raise DataError(
-            f'source {self._name(index)!r}: {ATTEMPTS} items in a row cannot be loaded; the warnings name them'
-        )
+                if self.on_error == 'raise':
+                    raise
+                draw = self._replace(draw, error)
+        item = draw.item if isinstance(draw, Draw) else draw
+        name = self.names[self._get_ori_dataset_idx(item)[0]]
+        raise DataError(f'source {name!r}: {ATTEMPTS} items in a row cannot be loaded; the warnings name them')
 
-    def _name(self, index: int) -> str:
-        return self.names[self._get_ori_dataset_idx(index)[0]]
+    def _load(self, draw: Draw | int) -> Any:
+        if isinstance(draw, Draw):
+            with seeded(draw.seed):
+                return super().__getitem__(draw.item)
+        return super().__getitem__(draw)
 
-    def _replace(self, index: int, error: DataError, rng: np.random.Generator) -> int:
-        """Count and report a bad item, and draw another of its source."""
-        place, own = self._get_ori_dataset_idx(index)
+    def _replace(self, draw: Draw | int, error: DataError) -> Draw:
+        """Count and report a bad item, and draw another of its source, by the seed of the bad one."""
+        item, seed = draw if isinstance(draw, Draw) else (draw, np.random.randint(2**31))
+        place, own = self._get_ori_dataset_idx(item)
         name, size = self.names[place], len(self.datasets[place])
-        self.replaced[name] += 1
-        total = self.replaced.total()
         if size == 1:
             raise error
+        self.replaced[name] += 1
+        total = self.replaced.total()
         if self._served >= SERVED_AT_LEAST and total > self.max_replaced * self._served:
             raise DataError(
                 f'{total} of {self._served} samples could not be loaded ({dict(self.replaced)}), at most a share of '
@@ -125,8 +121,9 @@ class SourceMixture(ConcatDataset):
             logger='current',
             level=WARNING,
         )
-        other = int(rng.integers(size - 1))
-        return index - own + other + (other >= own)
+        seed = derive_seed(seed, item)
+        other = int(np.random.default_rng(seed).integers(size - 1))
+        return Draw(item - own + other + (other >= own), seed)
 
 
 def build_source(

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from lavida_mm.datasets import index_cache
+from lavida_mm.datasets import CocoInstancesSource, CocoVidSource, index_cache
 from lavida_mm.datasets.index_cache import describe_files, digest, open_index, write_index
 from lavida_mm.datasets.sources import base_source
 from lavida_mm.datasets.sources.base_source import FaultLog
 from lavida_mm.datasets.vocabulary import Vocabulary
 from lavida_mm.utils.errors import DataError
 from tests.test_datasets.number_source import NumberSource
+from tests.test_datasets.worlds import write_clips, write_images
 
 
 @pytest.fixture
@@ -204,3 +205,28 @@ def test_digest_takes_mappings_by_their_keys():
 def test_missing_files_and_indexes(tmp_path):
     assert describe_files([tmp_path, tmp_path / 'missing']) is None
     assert open_index(tmp_path / 'missing', 'key') is None
+
+
+@pytest.mark.parametrize('phrases', [False, True])
+def test_coco_files_come_back_as_they_were_read(tmp_path, monkeypatch, phrases):
+    write_images(tmp_path / 'a')
+    write_clips(tmp_path / 'b')
+    clips = dict(words='phrase', expressions='meta_expressions.json') if phrases else {}
+
+    def read():
+        return (
+            CocoInstancesSource(data_root=str(tmp_path / 'a'), ann_file='instances.json', extra_words=['dog']),
+            CocoVidSource(data_root=str(tmp_path / 'b'), ann_file='clips.json', **clips),
+        )
+
+    plain = read()
+    assert [len(source.index_files()) for source in plain] == [1, 1 + phrases]
+    monkeypatch.setattr(base_source, 'CACHE_FROM', 1)
+    monkeypatch.setenv('LAVIDA_MM_CACHE', str(tmp_path / 'cache'))
+    read()
+    monkeypatch.setattr(CocoInstancesSource, 'load_data_list', None)
+    monkeypatch.setattr(CocoVidSource, 'load_data_list', None)
+    for old, kept in zip(plain, read(), strict=True):
+        assert [kept.get_data_info(item) for item in range(len(kept))] == [
+            old.get_data_info(item) for item in range(len(old))
+        ]

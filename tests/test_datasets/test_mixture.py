@@ -70,6 +70,15 @@ def test_bad_item_ends_the_run_or_is_replaced_by_its_own_source(warned):
     assert samples[:3] == [numbers(BrokenAt([7]), on_error='replace')[Draw(7, seed)] for seed in range(3)]
 
 
+def test_good_samples_do_not_depend_on_what_happens_to_bad_ones():
+    raising, replacing = (numbers(BrokenAt([7]), on_error=on_error) for on_error in ('raise', 'replace'))
+    for item in (3, 8, 40):
+        assert raising[Draw(item, 5)] == replacing[Draw(item, 5)]
+    assert replacing[Draw(7, 5)] == numbers(BrokenAt([7]), on_error='replace')[Draw(7, 5)]
+    np.random.seed(0)
+    assert replacing[7][1] != 7  # a plain index is replaced too
+
+
 def test_replacement_is_any_other_item():
     mixture = numbers(BrokenAt([2]), sizes=(4, 1), on_error='replace')
     assert {mixture[Draw(2, seed)][1] for seed in range(40)} == {0, 1, 3}
@@ -106,8 +115,8 @@ def test_mixture_by_name(tmp_path):
         gone=dict(type='CocoVidSource', data_root='nowhere', ann_file='clips.json'),
     )
     mixture = SourceMixture(sources=sources, shares=dict(images=0.25, clips=0.75, gone=0))
-    assert mixture.names == ['images', 'clips'] and mixture.shares == [0.25, 0.75] and len(mixture) == 4
-    assert [mixture[index]['source'] for index in range(4)] == ['images', 'images', 'clips', 'clips']
+    assert mixture.names == ['clips', 'images'] and mixture.shares == [0.75, 0.25] and len(mixture) == 4
+    assert [mixture[index]['source'] for index in range(4)] == ['clips', 'clips', 'images', 'images']
 
 
 build_two = partial(SourceMixture, sources=dict(a=dict(type='NumberSource'), b=dict(type='NumberSource')))
