@@ -82,7 +82,7 @@ def main() -> None:
 
     from mmengine.logging import print_log
 
-    from lavida_mm.engine import check_checkpoint, check_training_state
+    from lavida_mm.engine import check_checkpoint, check_custom_keys, check_initial_weights, check_training_state
     from lavida_mm.engine.launch import build_runner, leave_distributed, prepare_distributed
 
     config = make_config(args)
@@ -92,6 +92,9 @@ def main() -> None:
     if args.resume is not None and not config.resume:
         print_log(f'no checkpoint in {config.work_dir} to go on from: training starts', logger='current')
     model = getattr(runner.model, 'module', runner.model)
+    check_custom_keys(model, config.get('optim_wrapper') or {})
+    if not config.get('resume'):
+        check_initial_weights(model)
     if config.get('load_from'):
         check_checkpoint(model, config.load_from, partial=not config.resume)
         if config.resume:

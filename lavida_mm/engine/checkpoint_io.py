@@ -17,6 +17,7 @@ from lavida_mm.utils.errors import DataError
 __all__ = [
     'SAFE_CLASSES',
     'check_checkpoint',
+    'check_initial_weights',
     'check_training_state',
     'load_from_safetensors',
     'read_checkpoint_shapes',
@@ -127,6 +128,45 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, partial: bool = Fals
             f'{path}: {missing[0]}: must be in the checkpoint, since it is trained'
             + (f' (and {len(missing) - 1} more weights are missing)' if len(missing) > 1 else '')
         )
+
+
+def check_initial_weights(model: nn.Module) -> None:
+    """Refuse ``init_cfg`` weights that do not fit, where mmengine would leave what they were for random.
+
+    Args:
+        model: the model, before ``init_weights``. Its parts' ``init_cfg`` of type Pretrained are looked at, unless
+            their checkpoint is a URL.
+
+    Raises:
+        DataError: a checkpoint is missing or damaged, has no weight under the prefix, or one that has no place in the
+            part or another shape there.
+    """
+    for name, part in model.named_modules():
+        settings = getattr(part, 'init_cfg', None)
+        for setting in settings if isinstance(settings, list) else [settings]:
+            if isinstance(setting, Mapping) and setting.get('type') == 'Pretrained':
+                _check_part(name, part, setting)
+
+
+def _check_part(name: str, part: nn.Module, setting: Mapping[str, Any]) -> None:
+    path, prefix = str(setting['checkpoint']), setting.get('prefix')
+    if '://' in path:
+        return
+    stored = read_checkpoint_shapes(path)
+    if prefix:
+        begin = prefix if prefix.endswith('.') else f'{prefix}.'
+        first = next(iter(stored), 'nothing')
+        stored = {key.removeprefix(begin): shape for key, shape in stored.items() if key.startswith(begin)}
+        if not stored:
+            raise DataError(
+                f'{path}: no weight begins with {begin!r}, as {name}.init_cfg.prefix says; the first one is {first}'
+            )
+    expected = {key: tuple(value.shape) for key, value in part.state_dict().items()}
+    for key, shape in stored.items():
+        if key not in expected:
+            raise DataError(f'{path}: {key}: has no place in {name} ({type(part).__name__}), which it shall initialise')
+        if shape != expected[key]:
+            raise DataError(f'{path}: {key}: shape must be {expected[key]} as in {name}, got {shape}')
 
 
 def check_training_state(path: str | Path) -> None:

@@ -22,17 +22,18 @@ class _Encoded(NamedTuple):
     lm_loss: Tensor  # ()
 
 
-def check_width(projector: dict, key: str, part: str, width: int | None) -> None:
-    """Raise ValueError where the projector's config expects other channels than a part gives.
+def check_width(config: dict, key: str, part: str, width: int | None, name: str = 'projector') -> None:
+    """Raise ValueError where a config expects other channels than a part gives.
 
     Args:
-        projector: config of the projector.
+        config: of who takes the channels.
         key: its setting.
         part: who gives them.
         width: how many it gives; None: it does not say.
+        name: where the config stands.
     """
-    if width is not None and key in projector and projector[key] != width:
-        raise ValueError(f'projector.{key} must be {width}, the channels of {part}, got {projector[key]!r}')
+    if width is not None and key in config and config[key] != width:
+        raise ValueError(f'{name}.{key} must be {width}, the channels of {part}, got {config[key]!r}')
 
 
 @MODELS.register_module()
@@ -80,7 +81,29 @@ class LAVIDA(BaseModel):
         check_width(projector, 'text_channels', 'text_encoder', getattr(self.text_encoder, 'out_channels', None))
         self.projector = MODELS.build(projector)
         self.mask_head = MODELS.build(mask_head)
+        self._check_visual_widths(projector)
+        self._check_similarity(projector)
         self.lm_loss_weight = lm_loss_weight
+
+    def _check_visual_widths(self, projector: dict) -> None:
+        """Raise ValueError where the projector's config and its similarity map's expect other features."""
+        visual = getattr(self.mask_head, 'embed_dim', None)
+        check_width(projector, 'visual_channels', 'the segmenter', visual)
+        similarity = projector.get('similarity') or {}
+        check_width(similarity, 'visual_channels', 'the segmenter', visual, 'projector.similarity')
+        text = getattr(self.text_encoder, 'out_channels', None)
+        check_width(similarity, 'text_channels', 'text_encoder', text, 'projector.similarity')
+
+    def _check_similarity(self, projector: dict) -> None:
+        """Raise ValueError where the mask head needs a similarity map and the projector makes none."""
+        if projector.get('similarity') is not None:
+            return
+        if getattr(self.mask_head, 'similarity_skip', False):
+            raise ValueError('mask_head.similarity_skip=True needs projector.similarity, got a projector without')
+        if getattr(self.mask_head, 'category_scores', None) == 'similarity':
+            raise ValueError(
+                "mask_head.category_scores='similarity' needs projector.similarity, got a projector without"
+            )
 
     def forward(self, inputs: list[Tensor], data_samples: list[VADDataSample], mode: str = 'tensor'):
         """Dispatch to :meth:`loss`, :meth:`predict` or the raw outputs.

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.model import BaseModule
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from safetensors.torch import save_file
 from torch import nn
 
-from lavida_mm.engine import check_checkpoint, read_checkpoint_shapes
+from lavida_mm.engine import check_checkpoint, check_initial_weights, read_checkpoint_shapes
 from lavida_mm.utils import DataError
 from tests.test_engine.toy import OtherDetector, ToyDetector
 
@@ -152,3 +153,55 @@ def test_remote_safetensors_are_left_to_mmengine():
     assert CheckpointLoader._get_checkpoint_loader('https://x.org/a.safetensors').__name__ == 'load_from_http'
     assert CheckpointLoader._get_checkpoint_loader('/x/a.safetensors').__name__ == 'load_from_safetensors'
     assert CheckpointLoader._get_checkpoint_loader('a.pth').__name__ == 'load_from_local'
+
+
+class Part(BaseModule):
+    def __init__(self, **init_cfg):
+        super().__init__(dict(type='Pretrained', **init_cfg) if init_cfg else None)
+        self.layer = nn.Linear(3, 2)
+        self.other = nn.Linear(2, 2)
+
+
+class Whole(BaseModule):
+    def __init__(self, **init_cfg):
+        super().__init__()
+        self.part = Part(**init_cfg)
+
+
+@pytest.fixture
+def initial(tmp_path):
+    path = tmp_path / 'initial.safetensors'
+    torch.manual_seed(1)
+    save_file(
+        {f'encoder.layer.{name}': torch.randn(value.shape) for name, value in nn.Linear(3, 2).state_dict().items()},
+        path,
+    )
+    return str(path)
+
+
+def test_initial_weights_that_fit_pass_and_are_loaded(initial):
+    whole = Whole(checkpoint=initial, prefix='encoder.')
+    check_initial_weights(whole)
+    whole.init_weights()
+    from safetensors.torch import load_file
+
+    assert torch.equal(whole.part.layer.weight, load_file(initial)['encoder.layer.weight'])
+    check_initial_weights(Whole())
+    check_initial_weights(Whole(checkpoint='https://example.org/weights.pth'))
+
+
+@pytest.mark.parametrize(
+    ('setting', 'change', 'message'),
+    [
+        (dict(prefix='encodr.'), None, r"no weight begins with 'encodr\.', as part.init_cfg.prefix says"),
+        (dict(), None, r'encoder\.layer\.\w+: has no place in part \(Part\)'),
+        (dict(prefix='encoder'), nn.Linear(3, 4), r'layer.\w+: shape must be \(.*\) as in part, got'),
+        (dict(checkpoint='nowhere.safetensors'), None, 'nowhere.safetensors: checkpoint not found'),
+    ],
+)
+def test_initial_weights_that_do_not_fit_are_refused(initial, setting, change, message):
+    whole = Whole(**{'checkpoint': initial, **setting})
+    if change is not None:
+        whole.part.layer = change
+    with pytest.raises(DataError, match=message):
+        check_initial_weights(whole)

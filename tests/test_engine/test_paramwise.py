@@ -6,9 +6,12 @@ import pytest
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
+from torch import nn
 
+from lavida_mm.engine import check_custom_keys
 from lavida_mm.models.parameter_table import collect_parts
 from lavida_mm.registry import MODELS
+from lavida_mm.utils.errors import UsageError
 from tests.conftest import ROOT
 
 TINY = ROOT / 'configs' / 'lavida_tiny.py'
@@ -85,3 +88,19 @@ def test_the_shipped_config_slows_what_was_pretrained(model):
     for name, parameter in model.projector.named_parameters():
         own = 0.03 if name.startswith('similarity') else 1
         assert rates[id(parameter)] == pytest.approx(base * own), name
+
+
+def test_settings_that_mmengine_does_not_know_are_refused():
+    keys = {'layer': dict(lr_mult=0.5), 'projector': dict(similarity=dict(lr_mult=0.5))}
+    with pytest.raises(
+        UsageError, match=r"custom_keys\['projector'\] must hold lr_mult or decay_mult, got 'similarity'"
+    ):
+        check_custom_keys(nn.Linear(2, 2), dict(paramwise_cfg=dict(custom_keys=keys)))
+
+
+def test_a_key_that_fits_nothing_is_warned_of(monkeypatch):
+    keys, lines = {'weight': dict(lr_mult=0.5), 'nonsense': dict(decay_mult=0.0)}, []
+    monkeypatch.setattr('lavida_mm.engine.paramwise.print_log', lambda text, **_: lines.append(text))
+    check_custom_keys(nn.Linear(2, 2), dict(paramwise_cfg=dict(custom_keys=keys)))
+    check_custom_keys(nn.Linear(2, 2), dict())
+    assert len(lines) == 1 and "'nonsense' is in the name of no parameter" in lines[0]

@@ -1,5 +1,7 @@
 """The wiring: losses, predictions, mixed batches, and what must not depend on what."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -163,6 +165,34 @@ def test_memory_goes_on_through_the_windows_of_a_video():
             torch.testing.assert_close(found, output.object_logits.sigmoid(), atol=1e-6, rtol=1e-5)
             memory = output.memory
     assert memory[0].num_seen == 8
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'projector.visual_channels': 32}, 'projector.visual_channels must be 64, the channels of the segmenter'),
+        (
+            {'projector.similarity.visual_channels': 32},
+            'projector.similarity.visual_channels must be 64, the channels of the segmenter, got 32',
+        ),
+        (
+            {'projector.similarity.text_channels': 32},
+            'projector.similarity.text_channels must be 64, the channels of text_encoder, got 32',
+        ),
+        ({'projector.similarity': None}, 'similarity_skip=True needs projector.similarity, got a projector without'),
+        (
+            {
+                'projector.similarity': None,
+                'mask_head.similarity_skip': False,
+                'mask_head.category_scores': 'similarity',
+            },
+            "category_scores='similarity' needs projector.similarity, got a projector without",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_at_build(change, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        tiny_model(**{f'model.{name}': value for name, value in change.items()})
 
 
 def test_unknown_mode(model):

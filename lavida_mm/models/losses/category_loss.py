@@ -4,6 +4,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from lavida_mm.models.checks import check_number
 from lavida_mm.models.losses.precision import at_least_float32
 from lavida_mm.registry import MODELS
 
@@ -44,6 +45,7 @@ class CategoryLoss(BaseModule):
 
     def __init__(self, *, loss_weight: float = 1.0) -> None:
         super().__init__()
+        check_number('loss_weight', loss_weight, least=0)
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, targets: Tensor, named: Tensor) -> Tensor:

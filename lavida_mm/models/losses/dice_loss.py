@@ -3,6 +3,7 @@
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from lavida_mm.models.checks import check_number
 from lavida_mm.models.losses.precision import at_least_float32
 from lavida_mm.registry import MODELS
 
@@ -38,9 +39,9 @@ class DiceLoss(BaseModule):
 
     def __init__(self, *, smooth: float = 1.0, loss_weight: float = 2.0) -> None:
         super().__init__()
-        if smooth <= 0:
-            raise ValueError(f'smooth must be above 0, got {smooth}')
+        check_number('smooth', smooth, above=0)
         self.smooth = smooth
+        check_number('loss_weight', loss_weight, least=0)
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:

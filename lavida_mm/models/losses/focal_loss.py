@@ -4,6 +4,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
+from lavida_mm.models.checks import check_number
 from lavida_mm.models.losses.precision import at_least_float32
 from lavida_mm.registry import MODELS
 
@@ -55,6 +56,7 @@ class FocalLoss(BaseModule):
         check_focal(gamma, alpha)
         self.alpha = alpha
         self.gamma = gamma
+        check_number('loss_weight', loss_weight, least=0)
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:

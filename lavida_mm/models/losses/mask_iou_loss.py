@@ -4,6 +4,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from lavida_mm.models.checks import check_number
 from lavida_mm.models.losses.precision import at_least_float32
 from lavida_mm.registry import MODELS
 
@@ -39,6 +40,7 @@ class MaskIoULoss(BaseModule):
 
     def __init__(self, *, loss_weight: float = 1.0) -> None:
         super().__init__()
+        check_number('loss_weight', loss_weight, least=0)
         self.loss_weight = loss_weight
 
     def forward(self, predicted: Tensor, logits: Tensor, targets: Tensor) -> Tensor:

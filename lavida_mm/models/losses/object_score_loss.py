@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
+from lavida_mm.models.checks import check_number
 from lavida_mm.models.losses.focal_loss import check_focal
 from lavida_mm.models.losses.precision import at_least_float32
 from lavida_mm.registry import MODELS
@@ -49,6 +50,7 @@ class ObjectScoreLoss(BaseModule):
         check_focal(gamma, alpha)
         self.gamma = gamma
         self.alpha = alpha
+        check_number('loss_weight', loss_weight, least=0)
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """From features and prompts to losses, or to masks and scores."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,10 +9,11 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lavida_mm.models.checks import check_count, check_flag
 from lavida_mm.models.losses.best_of_masks import best_of_masks
 from lavida_mm.models.mask_heads.feature_cache import FeatureCache
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
-from lavida_mm.models.mask_heads.segmenter import SegmenterOutput
+from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, Shortcut
 from lavida_mm.models.mask_heads.stream_memory import StreamMemory
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
@@ -86,7 +86,7 @@ def category_logits(sparse: Tensor, categories: Tensor | None, similarity: Tenso
 
 
 def _check_finite(features: FrameFeatures, projected: Any) -> None:
-    """Raise FloatingPointError where what the losses are made of holds NaN or infinity."""
+    """Raise FloatingPointError where what masks and scores are made of holds NaN or infinity."""
     for part, values in (
         ('segmenter: its features', features.deep),
         ('projector: its dense prompts', projected.dense),
@@ -172,6 +172,9 @@ class AnomalyMaskHead(BaseModule):
         stream_memory: bool = False,
     ) -> None:
         super().__init__()
+        check_flag('similarity_skip', similarity_skip)
+        check_flag('stream_memory', stream_memory)
+        check_count('feature_cache', feature_cache, least=0)
         if mask_choice not in MASK_CHOICES:
             raise ValueError(f'mask_choice must be one of {MASK_CHOICES}, got {mask_choice!r}')
         if gate not in GATES:
@@ -180,8 +183,8 @@ class AnomalyMaskHead(BaseModule):
             raise ValueError(f'category_scores must be one of {CATEGORY_SCORES}, got {category_scores!r}')
         if loss_norm not in LOSS_NORMS:
             raise ValueError(f'loss_norm must be one of {LOSS_NORMS}, got {loss_norm!r}')
-        if loss_size is not None and loss_size < 1:
-            raise ValueError(f'loss_size must be None or at least 1, got {loss_size}')
+        if loss_size is not None:
+            check_count('loss_size', loss_size)
         self.cache = FeatureCache(feature_cache)
         self.segmenter = MODELS.build(segmenter)
         if stream_memory and not getattr(self.segmenter, 'memory', 0):
@@ -275,18 +278,16 @@ class AnomalyMaskHead(BaseModule):
         dense = projected.dense
         if dense is not None:
             dense = dense + self.segmenter.default_dense()
-        output = self.segmenter.decode(features, projected.sparse, dense, memory)
+        return self.segmenter.decode(features, projected.sparse, dense, memory, self._shortcut(projected))
+
+    def _shortcut(self, projected: Any) -> Shortcut | None:
+        """What the similarity map adds to the segmenter's logits."""
         if not self.similarity_skip:
-            return output
+            return None
         if projected.similarity is None:
             raise ValueError('similarity_skip=True needs a projector with `similarity`, got one without')
         found = projected.similarity.amax(dim=1, keepdim=True)  # (F, 1, h, w)
-        shortcut = F.interpolate(found, size=output.masks.shape[-2:], mode='bilinear', align_corners=False)
-        return replace(
-            output,
-            masks=output.masks + self.mask_skip * shortcut,
-            object_logits=output.object_logits + self.object_skip * found.flatten(1).amax(dim=1),
-        )
+        return Shortcut(self.mask_skip * found, self.object_skip * found.flatten(1).amax(dim=1))
 
     def loss(self, features: FrameFeatures, projected: Any, data_samples: Sequence[VADDataSample]) -> dict[str, Tensor]:
         """Losses of a batch.
@@ -350,6 +351,7 @@ class AnomalyMaskHead(BaseModule):
         Returns:
             The samples.
         """
+        _check_finite(features, projected)
         lengths = [len(sample.frame_inds) for sample in data_samples]
         self._check_frames(lengths, len(features))
         if self.stream is None:

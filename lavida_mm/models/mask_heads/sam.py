@@ -9,12 +9,13 @@ from mmengine.model import BaseModule
 from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
 
+from lavida_mm.models.checks import check_count, check_flag
 from lavida_mm.models.mask_heads.canvas import Canvas
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
 from lavida_mm.models.mask_heads.object_mask_decoder import ObjectMaskDecoder
 from lavida_mm.models.mask_heads.sam_checkpoint import load_released
 from lavida_mm.models.mask_heads.sam_image_encoder import SAMImageEncoder
-from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, check_prompts, without_autocast
+from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, Shortcut, check_prompts, without_autocast
 from lavida_mm.registry import MODELS
 
 __all__ = ['SAM', 'SAM_ARCHS']
@@ -112,6 +113,13 @@ class SAM(BaseModule):
         freeze_image_encoder: bool = True,
     ) -> None:
         super().__init__()
+        check_flag('freeze_image_encoder', freeze_image_encoder)
+        for name, value in (
+            ('image_size', image_size), ('prompt_dim', prompt_dim), ('transformer_depth', transformer_depth),
+            ('transformer_heads', transformer_heads), ('transformer_mlp', transformer_mlp),
+            ('iou_hidden', iou_hidden), ('mask_in_channels', mask_in_channels),
+        ):  # fmt: skip
+            check_count(name, value)
         if image_encoder is None:
             self.image_encoder: nn.Module = build_vit(arch, prompt_dim)
             stride = self.image_encoder.patch_embed.proj.stride[0]
@@ -188,7 +196,12 @@ class SAM(BaseModule):
         return self.prompt_encoder.no_mask_embed.weight[..., None, None]
 
     def decode(
-        self, features: FrameFeatures, sparse: Tensor, dense: Tensor | None = None, memory: Sequence[Any] | None = None
+        self,
+        features: FrameFeatures,
+        sparse: Tensor,
+        dense: Tensor | None = None,
+        memory: Sequence[Any] | None = None,
+        shortcut: Shortcut | None = None,
     ) -> SegmenterOutput:
         """Masks, their quality and the object's presence in each frame.
 
@@ -197,6 +210,7 @@ class SAM(BaseModule):
             sparse: prompt tokens of each frame, (F, P, C).
             dense: dense prompt of each frame, (F or 1, C, h, w), taken as it is; None: no mask is given.
             memory: must be None, SAM has none.
+            shortcut: added to the logits.
 
         Raises:
             ValueError: the prompts do not match the features, or there is a memory.
@@ -205,7 +219,10 @@ class SAM(BaseModule):
         if memory is not None:
             raise ValueError('SAM decodes every frame alone and has no use for a memory; SAM2 has')
         dense = self.default_dense() if dense is None else dense
-        return SegmenterOutput(*self.mask_decoder(features.deep, self.position_encoding(), sparse, dense))
+        masks, ious, object_logits = self.mask_decoder(features.deep, self.position_encoding(), sparse, dense)
+        if shortcut is not None:
+            masks, object_logits = shortcut.add(masks, object_logits)
+        return SegmenterOutput(masks, ious, object_logits)
 
     def fit_masks(self, masks: Tensor, size: int | None = None) -> Tensor:
         """Masks (T, H, W) of the frames where the segmenter sees them: shares in [0, 1], (T, size, size).

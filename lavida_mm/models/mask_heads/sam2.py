@@ -8,13 +8,14 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from lavida_mm.models.checks import check_count, check_flag
 from lavida_mm.models.mask_heads.canvas import Canvas
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
 from lavida_mm.models.mask_heads.sam2_architectures import fit_image_size, image_unit
 from lavida_mm.models.mask_heads.sam2_decoding import Decoded, decode_frames
 from lavida_mm.models.mask_heads.sam2_memory import MemoryBank, attend, remember
 from lavida_mm.models.mask_heads.sam2_network import build_network, find_config
-from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, check_prompts, without_autocast
+from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, Shortcut, check_prompts, without_autocast
 from lavida_mm.registry import MODELS
 
 __all__ = ['SAM2']
@@ -85,6 +86,9 @@ class SAM2(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        check_flag('freeze_image_encoder', freeze_image_encoder)
+        check_count('image_size', image_size)
+        check_count('memory', memory, least=0)
         config = find_config(pretrained, arch)
         if not 0 <= memory <= config.num_maskmem:
             raise ValueError(f'memory must be in [0, {config.num_maskmem}], got {memory}')
@@ -152,6 +156,7 @@ class SAM2(BaseModule):
         sparse: Tensor,
         dense: Tensor | None = None,
         memory: Sequence[MemoryBank] | None = None,
+        shortcut: Shortcut | None = None,
     ) -> SegmenterOutput:
         """Masks, their quality and the object's presence in each frame.
 
@@ -161,6 +166,7 @@ class SAM2(BaseModule):
             dense: dense prompt of each frame, (F or 1, C, h, w), taken as it is; None: no mask is given.
             memory: what an earlier call handed back, one bank per clip: the frames go on where that one ended. A stream
                 that begins hands in ``[segmenter.new_memory()]``. None: the clips are whole.
+            shortcut: added to the logits, also to those that are remembered.
 
         Returns:
             Masks and, with memory, what is to be handed in with each clip's next frames.
@@ -175,8 +181,9 @@ class SAM2(BaseModule):
         if memory is not None and len(memory) != len(features.lengths):
             raise ValueError(f'memory must hold one bank per clip: {len(features.lengths)} clips, {len(memory)} banks')
         if not self.memory:
-            return SegmenterOutput(*self._decode(features, self._without_memory(features.deep), sparse, dense)[:3])
-        return self._decode_in_order(features, sparse, dense, memory)
+            image = self._without_memory(features.deep)
+            return SegmenterOutput(*self._decode(features, image, sparse, dense, shortcut)[:3])
+        return self._decode_in_order(features, sparse, dense, memory, shortcut)
 
     def new_memory(self) -> MemoryBank:
         """The memory of a clip or stream of which nothing has been seen yet."""
@@ -185,11 +192,23 @@ class SAM2(BaseModule):
     def _without_memory(self, deep: Tensor) -> Tensor:
         return deep + self.network.no_memory_embedding[0, :, :, None, None]
 
-    def _decode(self, features: FrameFeatures, image: Tensor, sparse: Tensor, dense: Tensor) -> Decoded:
-        return decode_frames(self.network.mask_decoder, image, features.fine, self.position_encoding(), sparse, dense)
+    def _decode(
+        self, features: FrameFeatures, image: Tensor, sparse: Tensor, dense: Tensor, shortcut: Shortcut | None
+    ) -> Decoded:
+        decoder = self.network.mask_decoder
+        found = decode_frames(decoder, image, features.fine, self.position_encoding(), sparse, dense)
+        if shortcut is None:
+            return found
+        masks, object_logits = shortcut.add(found.masks, found.object_logits)
+        return found._replace(masks=masks, object_logits=object_logits)
 
     def _decode_in_order(
-        self, features: FrameFeatures, sparse: Tensor, dense: Tensor, memory: Sequence[MemoryBank] | None
+        self,
+        features: FrameFeatures,
+        sparse: Tensor,
+        dense: Tensor,
+        memory: Sequence[MemoryBank] | None,
+        shortcut: Shortcut | None,
     ) -> SegmenterOutput:
         """Decode the first frames of all clips, then the second ones, and so on."""
         lengths = features.lengths
@@ -211,7 +230,8 @@ class SAM2(BaseModule):
                     image = attend(self.network, part.deep, [banks[clip] for clip in clips], span)
                 else:
                     image = self._without_memory(part.deep)
-                found = self._decode(part, image, sparse[frames], dense if len(dense) == 1 else dense[frames])
+                added = None if shortcut is None else shortcut.select(frames)
+                found = self._decode(part, image, sparse[frames], dense if len(dense) == 1 else dense[frames], added)
                 decoded.update(zip(frames, zip(*found[:3], strict=True), strict=True))
                 if self.training and memory is None and all(number == lengths[clip] - 1 for clip in clips):
                     continue  # nobody will look back at them

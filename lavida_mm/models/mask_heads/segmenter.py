@@ -7,10 +7,33 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
 
-__all__ = ['Segmenter', 'SegmenterOutput', 'check_prompts', 'without_autocast']
+__all__ = ['Segmenter', 'SegmenterOutput', 'Shortcut', 'check_prompts', 'without_autocast']
+
+
+@dataclass
+class Shortcut:
+    """Logits that are added to what a segmenter decodes, before it remembers anything of it.
+
+    Attributes:
+        masks: added to every mask, at any resolution, (F, 1, h, w).
+        objects: added to the object logits, (F,).
+    """
+
+    masks: Tensor
+    objects: Tensor
+
+    def select(self, frames: Sequence[int]) -> 'Shortcut':
+        """That of some of the frames, in this order."""
+        return Shortcut(self.masks[list(frames)], self.objects[list(frames)])
+
+    def add(self, masks: Tensor, object_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks (F, M, H, W) and object logits (F,) with what is added."""
+        added = F.interpolate(self.masks, size=masks.shape[-2:], mode='bilinear', align_corners=False)
+        return masks + added, object_logits + self.objects
 
 
 @dataclass
@@ -57,7 +80,12 @@ class Segmenter(Protocol):
         """Features of RGB clips in [0, 255], (T_i, 3, H_i, W_i)."""
 
     def decode(
-        self, features: FrameFeatures, sparse: Tensor, dense: Tensor | None = None, memory: Sequence[Any] | None = None
+        self,
+        features: FrameFeatures,
+        sparse: Tensor,
+        dense: Tensor | None = None,
+        memory: Sequence[Any] | None = None,
+        shortcut: Shortcut | None = None,
     ) -> SegmenterOutput:
         """Masks from prompt tokens (F, P, C), a dense prompt (F or 1, C, h, w) and each clip's memory."""
 

@@ -11,8 +11,9 @@ __all__ = ['StreamMemory']
 class StreamMemory:
     """What is remembered after each frame of the last window, so that the next one may begin anywhere behind its start.
 
-    Windows of a video must come in the order of their first frames. One that begins earlier, or another video, finds
-    nothing remembered. Kept are as many memories as a window has frames, and one more; they share their tensors.
+    Windows of a video must come in the order of their first frames, one video at a time. One that begins earlier,
+    another video, or other words find nothing remembered. Kept are as many memories as a window has frames, and one
+    more; they share their tensors.
     """
 
     def __init__(self) -> None:
@@ -30,10 +31,11 @@ class StreamMemory:
         """The memory of what came before a window's first frame, or a new one.
 
         Args:
-            sample: meta ``source``, ``video_id`` and ``frame_inds`` of the window.
+            sample: meta ``source``, ``video_id``, ``categories`` and ``frame_inds`` of the window.
             new_memory: makes the memory of a video that begins.
         """
-        video, first = (sample.get('source', None), sample.get('video_id', None)), int(sample.frame_inds[0])
+        video = (sample.get('source', None), sample.get('video_id', None), tuple(sample.categories))
+        first = int(sample.frame_inds[0])
         if video != self._video:
             self.clear()
             self._video = video

@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lavida_mm.models.checks import check_number
 from lavida_mm.registry import MODELS
 
 __all__ = ['PixelTextSimilarity', 'cosine_map']
@@ -55,8 +56,8 @@ class PixelTextSimilarity(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if init_scale <= 0:
-            raise ValueError(f'init_scale must be above 0, got {init_scale}')
+        check_number('init_scale', init_scale, above=0)
+        check_number('init_bias', init_bias)
         self.visual_proj = nn.Conv2d(visual_channels, embed_channels, 1)
         self.text_proj = nn.Linear(text_channels, embed_channels)
         self.log_scale = nn.Parameter(torch.tensor(math.log(init_scale)))

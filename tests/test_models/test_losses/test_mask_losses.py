@@ -133,7 +133,13 @@ def test_the_shells_weigh_and_default_to_the_paper():
         (dict(type='FocalLoss', alpha=1.0), 'alpha must be in'),
         (dict(type='FocalLoss', gamma=-1.0), 'gamma must be 0 or at least 1, got -1'),
         (dict(type='FocalLoss', gamma=0.5), 'gamma must be 0 or at least 1, got 0.5'),
-        (dict(type='DiceLoss', smooth=0.0), 'smooth must be above 0'),
+        (dict(type='DiceLoss', smooth=0.0), 'smooth must be a finite number above 0, got 0.0'),
+        (dict(type='DiceLoss', smooth=float('nan')), 'smooth must be a finite number above 0, got nan'),
+        (dict(type='DiceLoss', loss_weight='two'), "loss_weight must be a finite number of at least 0, got 'two'"),
+        (dict(type='FocalLoss', loss_weight=-1), 'loss_weight must be a finite number of at least 0, got -1'),
+        (dict(type='MaskIoULoss', loss_weight=float('inf')), 'loss_weight must be a finite number .* got inf'),
+        (dict(type='CategoryLoss', loss_weight=True), 'loss_weight must be a finite number .* got True'),
+        (dict(type='ObjectScoreLoss', loss_weight=None), 'loss_weight must be a finite number .* got None'),
     ],
 )
 def test_values_out_of_range_are_refused(config, rule):

@@ -267,7 +267,10 @@ def test_a_few_steps_overfit_one_batch():
     [
         (dict(mask_choice='all'), "mask_choice must be one of .* got 'all'"),
         (dict(gate='maybe'), "gate must be one of .* got 'maybe'"),
-        (dict(loss_size=0), 'loss_size must be None or at least 1, got 0'),
+        (dict(loss_size=0), 'loss_size must be a whole number of at least 1, got 0'),
+        (dict(feature_cache=1.5), 'feature_cache must be a whole number of at least 0, got 1.5'),
+        (dict(similarity_skip='no'), "similarity_skip must be True or False, got 'no'"),
+        (dict(stream_memory=1), 'stream_memory must be True or False, got 1'),
     ],
 )
 def test_values_out_of_range_are_refused(change, rule):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lavida_mm.models.mask_heads import SAM2, AnomalyMaskHead, MemoryBank
+from lavida_mm.models.mask_heads.segmenter import Shortcut
 from lavida_mm.models.projectors import ProjectorOutput
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
@@ -149,6 +150,36 @@ def test_the_head_hands_memory_through(sam2_folder):
         second = head(features, projected, first.memory)
     assert second.memory[0].num_seen == 4
     assert (second.masks - first.masks).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize('added', [-1000.0, 1000.0])
+def test_what_is_remembered_is_what_was_decided(sam2_folder, added):
+    """A shortcut that says "absent" in the first frame is, to the frames after it, an absent object."""
+    sparse, clip = _sparse(4), _clip(4)
+    sam2, biased = _sam2(sam2_folder, memory=3), _sam2(sam2_folder, memory=3)
+    biased.network.mask_decoder.pred_obj_score_head.proj_out.bias.data += added
+    shortcut = Shortcut(torch.zeros(4, 1, GRID, GRID), torch.full((4,), added))
+    with torch.no_grad():
+        found = sam2.decode(sam2.encode([clip]), sparse, shortcut=shortcut)
+        expected = biased.decode(biased.encode([clip]), sparse)
+        plain = sam2.decode(sam2.encode([clip]), sparse)
+        masked = sam2.decode(sam2.encode([clip]), sparse, shortcut=Shortcut(shortcut.masks - 50, shortcut.objects))
+    for name in ('masks', 'ious', 'object_logits'):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=1e-3, rtol=1e-4)
+    present = plain.object_logits[0] > 0
+    assert torch.equal(found.masks[0], plain.masks[0])
+    assert ((found.masks - plain.masks)[1:].abs().max() > 1e-3) == bool(present != (added > 0))
+    assert added < 0 or (masked.ious - found.ious)[1:].abs().max() > 1e-4  # an emptied mask is remembered as empty
+
+
+def test_a_shortcut_is_added_where_there_is_no_memory(sam2_folder):
+    sam2, clip, sparse = _sam2(sam2_folder, memory=0), _clip(2), _sparse(2)
+    shortcut = Shortcut(torch.full((2, 1, GRID, GRID), 3.0), torch.tensor([1.0, -2.0]))
+    with torch.no_grad():
+        features = sam2.encode([clip])
+        plain, found = sam2.decode(features, sparse), sam2.decode(features, sparse, shortcut=shortcut)
+    torch.testing.assert_close(found.masks, plain.masks + 3)
+    torch.testing.assert_close(found.object_logits, plain.object_logits + shortcut.objects)
 
 
 def _head(sam2_folder, **options) -> AnomalyMaskHead:

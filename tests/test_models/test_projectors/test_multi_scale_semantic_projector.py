@@ -211,7 +211,7 @@ def test_similarity_is_scaled_cosine_plus_bias():
         v, t = pixels[frame, :, row, column], words[frame, word]
         expected = 7 * (v @ t) / (v.norm() * t.norm()) - 2
         torch.testing.assert_close(found[frame, word, row, column], expected)
-    with pytest.raises(ValueError, match='init_scale must be above 0'):
+    with pytest.raises(ValueError, match=r'init_scale must be a finite number above 0, got 0\.0'):
         PixelTextSimilarity(visual_channels=6, text_channels=5, embed_channels=4, init_scale=0.0)
 
 
