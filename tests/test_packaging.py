@@ -65,7 +65,8 @@ def test_links_and_pictures_lead_to_files(page):
 def test_commands_name_files_that_exist(page):
     blocks = '\n'.join(code_blocks(page, 'bash'))
     named = re.findall(r'(?:tools|configs|demo)/[\w/.-]+\.(?:py|sh)', blocks)
-    assert not [name for name in named if not (ROOT / name).is_file()]
+    written = re.findall(r'^`(configs/[\w/]+\.py)` ', page.read_text(), flags=re.MULTILINE)  # by the reader
+    assert not [name for name in named if name not in written and not (ROOT / name).is_file()]
     targets = set(re.findall(r'^([a-z-]+):', (ROOT / 'Makefile').read_text(), flags=re.MULTILINE))
     assert set(re.findall(r'(?:^|&& )make ([a-z-]+)', blocks, flags=re.MULTILINE)) <= targets
 

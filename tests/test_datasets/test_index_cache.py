@@ -220,7 +220,7 @@ def test_coco_files_come_back_as_they_were_read(tmp_path, monkeypatch, phrases):
         )
 
     plain = read()
-    assert [len(source.index_files()) for source in plain] == [1, 1 + phrases]
+    assert [len(source.index_files()) for source in plain] == [2, 2 + phrases]
     monkeypatch.setattr(base_source, 'CACHE_FROM', 1)
     monkeypatch.setenv('LAVIDA_MM_CACHE', str(tmp_path / 'cache'))
     read()
