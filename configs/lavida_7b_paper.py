@@ -1,4 +1,4 @@
-# The 7B model on the eleven training sources of the paper (docs/sources_video.md, docs/sources_images.md); tests on UBnormal.
+# The 7B model on the eleven training sources of the paper (docs/sources_video.md, docs/sources_images.md).
 # tools/dataset_tools/check_sources.py configs/lavida_7b_paper.py says which of them are there.
 _base_ = [
     './_base_/models/lavida_qwen2vl_sam.py',
