@@ -60,9 +60,12 @@ class IndexFaultError(Exception):
 def cache_folder() -> Path | None:
     """Where indexes are kept: ``LAVIDA_MM_CACHE``, else ``~/.cache/lavida_mm/index``; None where that is empty."""
     named = os.environ.get(FOLDER)
-    if named is None:
+    if named is not None:
+        return Path(named).expanduser() if named.strip() else None
+    try:
         return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'lavida_mm', 'index')
-    return Path(named) if named.strip() else None
+    except RuntimeError:  # a user without a home, as in some containers
+        return None
 
 
 def describe_files(paths: Iterable[Path]) -> list[tuple[str, int, int]] | None:

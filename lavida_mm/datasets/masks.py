@@ -10,6 +10,7 @@ from lavida_mm.utils.errors import DataError
 __all__ = ['decode_mask', 'find_mask_fault', 'find_run_fault']
 
 MIN_POLYGON_NUMBERS = 6  # three points
+MAX_REACH = 100  # sides of the frame; pycocotools walks along every edge, and its numbers have 32 bits
 RLE_BASE = 48  # COCO writes six bits per character, from '0' on
 RLE_MORE = 0x20  # this bit says that the number goes on in the next character
 RLE_SIGN = 0x10
@@ -98,6 +99,9 @@ def _find_polygon_fault(polygon: Any, height: int, width: int) -> str | None:
     if not np.isfinite(points).all():
         return f'a polygon must hold finite numbers, got {polygon!r:.80}'
     low, high = points.min(axis=0), points.max(axis=0)
+    reach = MAX_REACH * max(height, width)
+    if max(-low.min(), high.max()) > reach:
+        return f'a polygon must stay within {reach} pixels of its frame of {width} x {height}, got {polygon!r:.80}'
     if low[0] >= width or low[1] >= height or high[0] <= 0 or high[1] <= 0:
         return f'a polygon must touch the frame of {width} x {height} pixels, got {polygon!r:.80}'
     return None

@@ -1,13 +1,14 @@
 """Words of prompts: when two are the same word, and what a list of them must hold."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 __all__ = ['check_words', 'clean_word', 'unique_words', 'word_key']
 
 
 def clean_word(word: str) -> str:
-    """The word with single blanks and none at its ends: ``' red  star '`` -> ``'red star'``."""
-    return ' '.join(word.split())
+    """The word with single blanks, none at its ends, letters in one form (NFC): ``' red  star '`` -> ``'red star'``."""
+    return ' '.join(unicodedata.normalize('NFC', word).split())
 
 
 def word_key(word: str) -> str:

@@ -230,3 +230,13 @@ def test_coco_files_come_back_as_they_were_read(tmp_path, monkeypatch, phrases):
         assert [kept.get_data_info(item) for item in range(len(kept))] == [
             old.get_data_info(item) for item in range(len(old))
         ]
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    def no_home():
+        raise RuntimeError('Could not determine home directory.')
+
+    for name in ('LAVIDA_MM_CACHE', 'XDG_CACHE_HOME'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr('pathlib.Path.home', no_home)
+    assert index_cache.cache_folder() is None

@@ -27,3 +27,9 @@ def test_check_words_says_field_and_rule(words, rule):
     with pytest.raises(ValueError, match=r'^categories') as error:
         check_words(words, 'categories')
     assert rule in str(error.value)
+
+
+def test_two_forms_of_a_letter_are_one_word():
+    composed, decomposed = 'caf\u00e9', 'cafe\u0301'
+    assert word_key(composed) == word_key(decomposed)
+    assert unique_words([composed, decomposed]) == [composed]

@@ -60,6 +60,8 @@ def collect_words(dataset: Any, path: str) -> list[str]:
         source = {key: value for key, value in dataset['sources'][name].items() if key != 'anomaly_sampler'}
         with config_errors(path):
             words.extend(build_source(name, {**source, 'pipeline': []}, None, None).vocabulary)
+    if not words:
+        raise UsageError(f'{path}: its sources have no words to embed')
     return unique_words(words)
 
 

@@ -22,6 +22,7 @@ from lavida_mm.datasets.index_cache import (
     write_index,
 )
 from lavida_mm.datasets.vocabulary import Vocabulary
+from lavida_mm.datasets.words import check_words
 from lavida_mm.registry import TRANSFORMS
 from lavida_mm.utils.errors import DataError, describe_error
 
@@ -128,7 +129,7 @@ class PseudoAnomalySource(BaseDataset):
             raise ValueError(f"bad_annotations must be 'error' or 'skip', got {bad_annotations!r}")
         self.name = name
         self.root = Path(data_root)
-        self.extra_words = list(extra_words)
+        self.extra_words = check_words(extra_words, 'extra_words') if len(extra_words) else []
         self.bad_annotations = bad_annotations
         self.cache_index = cache_index
         self.vocabulary = Vocabulary()
@@ -235,8 +236,12 @@ class PseudoAnomalySource(BaseDataset):
         try:
             return super().prepare_data(idx)
         except (OSError, cv2.error) as error:
-            raise DataError(f'source {self.name!r}, item {idx}: {describe_error(error)}') from error
+            raise DataError(f'{self._describe(idx)}: {describe_error(error)}') from error
         except AssertionError as error:
             if not str(error).startswith('failed to load image'):  # mmcv's, for an image that does not decode
                 raise
-            raise DataError(f'source {self.name!r}, item {idx}: {error}') from error
+            raise DataError(f'{self._describe(idx)}: {error}') from error
+
+    def _describe(self, idx: int) -> str:
+        file = self.get_data_info(idx).get('img_path')
+        return f'source {self.name!r}, item {idx}' + (f', {file}' if file else '')

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from lavida_mm.datasets.masks import find_mask_fault, find_run_fault
 from lavida_mm.datasets.sources.base_source import PseudoAnomalySource
-from lavida_mm.datasets.video_reader import open_video, read_image
+from lavida_mm.datasets.video_reader import IMAGE_SUFFIXES, open_video, read_image
 from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError, describe_error
 
@@ -132,6 +134,7 @@ def check_source(
             report.add_fault(f'{path}: not found', 'missing')
     if not report.ok:
         return report
+    source.cache_index = False  # what is on disk now
     try:
         source.full_init()
     except (DataError, OSError) as error:
@@ -151,7 +154,10 @@ def _open_all(source: PseudoAnomalySource, report: SourceReport, progress: Progr
         fault = _find_fault(lambda number=number: source[number])  # type: ignore[misc]
         if fault:
             report.add_fault(f'item {number}: {fault}')
-        for path, read in _files(source.get_data_info(number)):
+        info = source.get_data_info(number)
+        for mask_fault in _find_mask_faults(info):
+            report.add_fault(f'{source.name}, {info.get("video_id", number)}: {mask_fault}')
+        for path, read in _files(info):
             if path in opened:
                 continue
             opened.add(path)
@@ -169,17 +175,32 @@ def _files(info: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[str], Any]]
         yield file, read_image
     for file in (info.get('mask_files') or {}).values():
         yield file, _open_mask
+    if info.get('mask_folder'):
+        for path in sorted(Path(info['mask_folder']).iterdir()):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                yield str(path), _open_mask
     if info.get('img_path'):
         yield info['img_path'], read_image
     if info.get('path'):
         yield info['path'], _read_video
 
 
+def _find_mask_faults(info: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the run lengths and polygons of a video's objects."""
+    height, width = info.get('height'), info.get('width')
+    for target in info.get('objects') or ():
+        for frame, mask in target.get('masks', {}).items():
+            if height and width:
+                fault = find_mask_fault(mask, height, width) or find_run_fault(mask, height, width)
+                if fault:
+                    yield f'frame {frame}: {fault}'
+
+
 def _open_mask(path: str) -> None:
     try:
         with Image.open(path) as image:
             image.load()
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for files that are cut or damaged
         raise DataError(f'{path}: is no mask that can be read: {error}') from error
 
 

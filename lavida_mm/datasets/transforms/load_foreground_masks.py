@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from lavida_mm.datasets.readers.image_folder_reader import ImageFolderReader
 from lavida_mm.registry import TRANSFORMS
@@ -50,7 +50,7 @@ def _read_numbers(file: Path, shape: tuple[int, int]) -> np.ndarray:
     try:
         with Image.open(file) as image:
             mode, pixels = image.mode, np.array(image)
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for PNG files that are cut or damaged
         raise DataError(f'{file}: is no mask that can be read: {error}') from error
     if mode not in ('P', 'L', '1'):
         raise DataError(f'{file}: must be a palette, gray or black-and-white image, got mode {mode!r}')

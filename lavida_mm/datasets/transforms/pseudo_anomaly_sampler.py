@@ -12,6 +12,7 @@ from lavida_mm.datasets.vocabulary import Vocabulary
 from lavida_mm.datasets.word_embeddings import align_embeddings
 from lavida_mm.datasets.words import clean_word, word_key
 from lavida_mm.registry import TRANSFORMS
+from lavida_mm.utils.checks import check_count, check_number
 from lavida_mm.utils.errors import DataError
 
 __all__ = ['ExposurePlan', 'HardWords', 'PseudoAnomalySampler', 'draw_exposure']
@@ -165,22 +166,27 @@ class PseudoAnomalySampler(BaseTransform):
         hard_pool: int = 50,
         min_area: float = 0.0,
     ):
+        check_number('anomaly_ratio', anomaly_ratio)
         if not 0 <= anomaly_ratio <= 1:
             raise ValueError(f'anomaly_ratio must be in [0, 1], got {anomaly_ratio}')
-        if len(num_targets) != 2 or not 1 <= num_targets[0] <= num_targets[1]:
+        if isinstance(num_targets, int) or len(num_targets) != 2 or not num_targets[0] <= num_targets[1]:
             raise ValueError(f'num_targets must be the least and the most, at least 1, got {num_targets!r}')
+        check_count('num_targets', num_targets[0])
+        check_count('num_targets', num_targets[1])
+        check_count('max_categories', max_categories)
         if max_categories <= num_targets[1]:
             raise ValueError(
                 f'max_categories must leave room for a distractor beside {num_targets[1]} targets, got {max_categories}'
             )
-        if num_templates < 1:
-            raise ValueError(f'num_templates must be at least 1, got {num_templates}')
+        check_count('num_templates', num_templates)
         if distractors not in DISTRACTORS:
             raise ValueError(f'distractors must be one of {DISTRACTORS}, got {distractors!r}')
         if (distractors == 'hard') != (embeddings is not None):
-            raise ValueError(f"embeddings must be given with distractors='hard' alone, got {embeddings!r}")
-        if hard_pool < 1:
-            raise ValueError(f'hard_pool must be at least 1, got {hard_pool}')
+            raise ValueError(
+                f"embeddings must be given with distractors='hard' and without it not, got {embeddings!r}; "
+                'tools/dataset_tools/embed_vocabulary.py writes them'
+            )
+        check_count('hard_pool', hard_pool)
         if not 0 <= min_area < 1:
             raise ValueError(f'min_area must be in [0, 1), got {min_area}')
         self.anomaly_ratio = anomaly_ratio

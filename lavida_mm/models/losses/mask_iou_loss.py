@@ -4,9 +4,9 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from lavida_mm.models.checks import check_number
 from lavida_mm.models.losses.precision import at_least_float32
 from lavida_mm.registry import MODELS
+from lavida_mm.utils.checks import check_number
 
 __all__ = ['MaskIoULoss', 'mask_iou']
 

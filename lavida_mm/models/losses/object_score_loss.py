@@ -5,10 +5,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
-from lavida_mm.models.checks import check_number
 from lavida_mm.models.losses.focal_loss import check_focal
 from lavida_mm.models.losses.precision import at_least_float32
 from lavida_mm.registry import MODELS
+from lavida_mm.utils.checks import check_number
 
 __all__ = ['ObjectScoreLoss', 'object_score_loss']
 

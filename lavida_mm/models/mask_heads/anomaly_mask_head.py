@@ -9,7 +9,6 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lavida_mm.models.checks import check_count, check_flag
 from lavida_mm.models.losses.best_of_masks import best_of_masks
 from lavida_mm.models.mask_heads.feature_cache import FeatureCache
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
@@ -17,6 +16,7 @@ from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, Shortcut
 from lavida_mm.models.mask_heads.stream_memory import StreamMemory
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
+from lavida_mm.utils.checks import check_count, check_flag
 
 __all__ = ['AnomalyMaskHead', 'category_logits', 'gate_masks', 'select_masks']
 

@@ -9,7 +9,6 @@ from mmengine.model import BaseModule
 from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
 
-from lavida_mm.models.checks import check_count, check_flag
 from lavida_mm.models.mask_heads.canvas import Canvas
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
 from lavida_mm.models.mask_heads.object_mask_decoder import ObjectMaskDecoder
@@ -17,6 +16,7 @@ from lavida_mm.models.mask_heads.sam_checkpoint import load_released
 from lavida_mm.models.mask_heads.sam_image_encoder import SAMImageEncoder
 from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, Shortcut, check_prompts, without_autocast
 from lavida_mm.registry import MODELS
+from lavida_mm.utils.checks import check_count, check_flag
 
 __all__ = ['SAM', 'SAM_ARCHS']
 

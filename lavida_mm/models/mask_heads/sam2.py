@@ -8,7 +8,6 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from lavida_mm.models.checks import check_count, check_flag
 from lavida_mm.models.mask_heads.canvas import Canvas
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
 from lavida_mm.models.mask_heads.sam2_architectures import fit_image_size, image_unit
@@ -17,6 +16,7 @@ from lavida_mm.models.mask_heads.sam2_memory import MemoryBank, attend, remember
 from lavida_mm.models.mask_heads.sam2_network import build_network, find_config
 from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, Shortcut, check_prompts, without_autocast
 from lavida_mm.registry import MODELS
+from lavida_mm.utils.checks import check_count, check_flag
 
 __all__ = ['SAM2']
 

@@ -7,8 +7,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lavida_mm.models.checks import check_number
 from lavida_mm.registry import MODELS
+from lavida_mm.utils.checks import check_number
 
 __all__ = ['PixelTextSimilarity', 'cosine_map']
 
