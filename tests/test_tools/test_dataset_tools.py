@@ -47,7 +47,7 @@ def test_browse_dataset_shows_the_samples_of_its_seed(run, tmp_path, capsys):
 def test_dataset_stats_counts_and_draws(run, tmp_path, capsys):
     run('analysis_tools/dataset_stats', '--num', 40, '--out', tmp_path)
     found = json.loads((tmp_path / 'dataset_stats.json').read_text())['sources']
-    assert list(found) == ['images', 'clips', 'clips_phrases', 'mp4_clips']
+    assert list(found) == sorted(FOLDERS)
     assert sum(row['samples'] for row in found.values()) == 40
     assert sum(row['configured_share'] for row in found.values()) == pytest.approx(1)
     assert all(row['words_per_prompt']['max'] <= 6 for row in found.values() if row['samples'])

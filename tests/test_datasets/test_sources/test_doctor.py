@@ -55,8 +55,8 @@ def test_run_lengths_of_every_frame_are_read(tmp_path):
 
     def spoil(content):
         last = content['annotations'][-1]
-        size = next(image for image in content['images'] if image['id'] == last['image_id'])
-        last['segmentation'] = dict(size=[size.get('height', 20), size.get('width', 24)], counts=[1, 2, 3])
+        size = [content['videos'][0]['height'], content['videos'][0]['width']]
+        last['segmentation'] = dict(size=size, counts=[1, 2, 3])
 
     change(tmp_path / 'clips.json', spoil)
     report = check_source('d', clips(tmp_path), deep=True)
