@@ -1,5 +1,6 @@
 """Interventions on a detector from outside: parts silenced, states swapped, frames moved. The model knows of none."""
 
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -170,10 +171,10 @@ class SegStates:
             DataError: the file is damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, 'rb') as stream, np.load(stream, allow_pickle=False) as file:
                 keys = zip(file['videos'].tolist(), file['frames'].tolist(), strict=True)
                 return cls(dict(zip(keys, torch.from_numpy(file['states']), strict=True)))
-        except (ValueError, KeyError, EOFError, OSError) as error:
+        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise DataError(f'{path}: damaged, delete its folder and run again: {error}') from error
 
 
