@@ -80,7 +80,7 @@ def make_settings(
                 f'keep_{ratio:g}',
                 f'keep ratio {ratio:g}',
                 COMPRESSION,
-                f'keeping {ratio:g} of the visual tokens',
+                f'keeping {"all" if ratio == 1 else f"{ratio:g} of the"} visual tokens',
                 keep_ratio=ratio,
             )
             for ratio in dict.fromkeys(keep_ratios)
