@@ -51,7 +51,6 @@ class PathDetector(BaseModel):
         self.mllm, self.text_encoder = RedReader(), WordFeatures()
         self.gain = nn.Parameter(torch.ones(()))
         self.reads = reads
-        self.seen: list[tuple[str, list[float]]] = []
 
     def forward(self, inputs, data_samples, mode='tensor'):
         assert mode == 'predict'
@@ -61,7 +60,6 @@ class PathDetector(BaseModel):
         for clip, sample, state in zip(inputs, data_samples, states, strict=True):
             features = self.text_encoder(sample.categories)
             light = clip.float().mean((1, 2, 3))  # (T,)
-            self.seen.append((sample.video_id, light.tolist()))
             if self.reads == 'seg':
                 scores = state
             elif self.reads == 'words':

@@ -270,10 +270,11 @@ class Watcher:
     """A step that says the brightness of each frame, and its place, and remembers what it was shown."""
 
     def __init__(self):
-        self.shown = []
+        self.shown, self.names = [], []
 
     def __call__(self, batch):
         self.shown.append([clip[:, 0, 0, 0].tolist() for clip in batch['inputs']])
+        self.names.append([sample.video_id for sample in batch['data_samples']])
         results = [sample.clone() for sample in batch['data_samples']]
         for clip, sample in zip(batch['inputs'], results, strict=True):
             sample.pred_frame_scores = clip[:, 0, 0, 0] / 100
@@ -297,6 +298,7 @@ def test_a_repeated_frame_fills_its_window_and_only_frames_that_count_are_run():
     watcher, batch = Watcher(), make_batch()
     (first,) = interventions.step_repeated(watcher, {name: part[:1] for name, part in batch.items()})
     assert watcher.shown == [[[20] * 4], [[40] * 4]]
+    assert watcher.names == [['v0, frame 1 alone'], ['v0, frame 2 alone']]  # no memory goes on from one to the next
     assert first.pred_frame_scores[1:3].tolist() == pytest.approx([0.2, 0.4])
     assert first.pred_category_scores[1:3, 0].tolist() == [1, 2]  # each at its own place
     assert first.video_id == 'v0'
