@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from lavida_mm.utils.errors import UsageError
 
-__all__ = ['find_metrics', 'open_dumps', 'set_dump', 'set_protocol', 'set_words', 'summarise']
+__all__ = ['describe_run', 'find_metrics', 'open_dumps', 'set_dump', 'set_protocol', 'set_words', 'summarise']
 
 READ_AT_ONCE = 1 << 24  # bytes
 NAMED_BY_FILES = ('manifest', 'folder')  # benchmarks that take their name from what they read
@@ -86,7 +86,7 @@ def set_dump(
     from lavida_mm.evaluation.predictions import is_prediction_folder, read_folder_meta
 
     dataset = _find_dataset(config, path, '--dump')
-    run = _describe_run(config, path, checkpoint)
+    run = describe_run(config, path, checkpoint)
     if is_prediction_folder(folder) and not overwrite:
         stored = read_folder_meta(folder).get('shared', {})
         # The rest is compared once the test is built and knows it by name; config_sha256 differs with any of it.
@@ -170,8 +170,17 @@ def _is_vad_metric(metric: Any) -> bool:
     return isinstance(metric, Mapping) and str(metric.get('type')).split('.')[-1] == 'VADMetric'
 
 
-def _describe_run(config: Config, path: str | Path, checkpoint: str | Path) -> dict[str, Any]:
-    """What decides the predictions beside the options of the data set."""
+def describe_run(config: Config, path: str | Path, checkpoint: str | Path) -> dict[str, Any]:
+    """What decides the predictions beside the options of the data set.
+
+    Args:
+        config: the resolved config.
+        path: its file.
+        checkpoint: the weights.
+
+    Returns:
+        names and values, as JSON takes them: config, checkpoint, their hashes, versions.
+    """
     dataset = config.test_dataloader.dataset
     parts = {'model': config.get('model'), 'dataset': dataset, 'test_cfg': config.get('test_cfg')}
     text = json.dumps(_plain(parts), sort_keys=True)

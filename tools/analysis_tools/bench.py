@@ -1,7 +1,7 @@
 """What the tools share that score a test set more than once: options, model, loaders and metrics."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +50,23 @@ class Bench:
     Args:
         config: the resolved config.
         path: its file.
-        prompts: what the test set is built for.
+        prompts: what the test set is built for at once.
+        model: a model that is at hand; None builds that of the config.
     """
 
-    def __init__(self, config: Any, path: str, prompts: Iterable[Prompt] = ()) -> None:
+    def __init__(self, config: Any, path: str, prompts: Iterable[Prompt] = (), model: Any = None) -> None:
         from mmengine.device import get_device
         from mmengine.registry import MODELS, init_default_scope
 
         init_default_scope(config.get('default_scope', 'lavida_mm'))
         self.config, self.path = config, path
-        with config_errors(path):
-            self.model = MODELS.build(config.model).to(get_device()).eval()
-        self.loaders = {prompt: self._build_loader(*prompt) for prompt in dict.fromkeys(prompts)}
+        if model is None:
+            with config_errors(path):
+                model = MODELS.build(config.model).to(get_device()).eval()
+        self.model = model
+        self.loaders: dict[Prompt, Any] = {}
+        for prompt in prompts:
+            self.loader(prompt)
 
     def load(self, checkpoint: str) -> None:
         """Give the model the weights of a checkpoint."""
@@ -71,6 +76,29 @@ class Bench:
 
         check_checkpoint(self.model, checkpoint)
         load_checkpoint(self.model, checkpoint, map_location='cpu')
+
+    def loader(self, prompt: Prompt) -> Any:
+        """The test set under a prompt, built when it is first asked for."""
+        if prompt not in self.loaders:
+            self.loaders[prompt] = self._build_loader(*prompt)
+        return self.loaders[prompt]
+
+    def score(self, prompt: Prompt, advance: Callable[[], Any]) -> dict[str, float]:
+        """Figures of the test set under a prompt, by plain names.
+
+        Args:
+            prompt: words and template.
+            advance: called after each batch.
+        """
+        import torch
+
+        loader = self.loader(prompt)
+        metric = self.build_metric(loader)
+        with torch.no_grad():
+            for batch in loader:
+                metric.process(batch, self.model.test_step(batch))
+                advance()
+        return find_figures(metric, loader)
 
     def build_metric(self, loader: Any) -> Any:
         """A fresh metric of the config for the test set of a loader."""

@@ -10,19 +10,37 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from ablation import Setting, run
-from bench import COLUMNS, Bench, add_options, own_prompt, read_config
+from bench import COLUMNS, Bench, Prompt, add_options, own_prompt, read_config
 
 from lavida_mm.utils.errors import UsageError, run_tool
 
 GENERIC = 'anything unusual'
 DATASETS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'datasets'
 OTHERS = ('ucf_crime', 'shanghaitech')  # the first one that is not the benchmark itself
+
+
+class Setting(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        name: what is asked.
+        words: ``prompt_words`` of the test set.
+        template: number of the prompt template.
+    """
+
+    name: str
+    words: str | tuple[str, ...]
+    template: int = 0
+
+    @property
+    def prompt(self) -> Prompt:
+        """What the test set must be built for."""
+        return self.words, self.template
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -154,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for setting in settings:  # the oracle words and the config's template stand in both groups and are run once
             if setting.prompt not in found:
                 bar.set_description(setting.name)
-                found[setting.prompt] = run(bench, setting, bar.update)[0]
+                found[setting.prompt] = bench.score(setting.prompt, bar.update)
     rows = {
         name: [{'setting': s.name, 'words': s.words, 'template': s.template, **found[s.prompt]} for s in group]
         for name, group in groups.items()

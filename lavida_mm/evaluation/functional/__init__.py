@@ -2,7 +2,13 @@
 
 from lavida_mm.evaluation.functional.alarms import EventScores, event_scores
 from lavida_mm.evaluation.functional.aupro import AuproAccumulator, aupro
-from lavida_mm.evaluation.functional.bootstrap import BootstrapInterval, bootstrap_interval
+from lavida_mm.evaluation.functional.bootstrap import (
+    BootstrapInterval,
+    bootstrap_interval,
+    draw_videos,
+    frame_figure_of_draws,
+    pixel_auc_of_draws,
+)
 from lavida_mm.evaluation.functional.events import Event, find_events
 from lavida_mm.evaluation.functional.frame_curves import (
     MacroAUC,
@@ -46,6 +52,7 @@ __all__ = [
     'bootstrap_interval',
     'boxes_from_mask',
     'detections_from_mask',
+    'draw_videos',
     'eer',
     'event_scores',
     'far_at',
@@ -53,7 +60,9 @@ __all__ = [
     'frame_auc',
     'frame_auc_macro',
     'frame_auc_padded',
+    'frame_figure_of_draws',
     'match_regions',
+    'pixel_auc_of_draws',
     'pixel_auc_of_frame',
     'pixel_auc_per_frame',
     'pr_auc_trapz',

@@ -8,7 +8,7 @@ import numpy as np
 
 from lavida_mm.evaluation.functional.frame_curves import check_curve
 
-__all__ = ['BootstrapInterval', 'bootstrap_interval']
+__all__ = ['BootstrapInterval', 'bootstrap_interval', 'draw_videos', 'frame_figure_of_draws', 'pixel_auc_of_draws']
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,73 @@ class BootstrapInterval:
 
 class _Measure(Protocol):
     def __call__(self, times: np.ndarray) -> float: ...
+
+
+def draw_videos(num_videos: int, num_draws: int, seed: int = 0) -> np.ndarray:
+    """How often each video is drawn, as many videos per draw as there are, with replacement.
+
+    Args:
+        num_videos: number of videos, at least 1.
+        num_draws: number of draws, at least 1.
+        seed: equal seeds give equal draws, so that the figures of two settings can be compared draw by draw.
+
+    Returns:
+        int64 (num_draws, num_videos).
+
+    Raises:
+        ValueError: a number is below 1.
+    """
+    for name, number in (('num_videos', num_videos), ('num_draws', num_draws)):
+        if number < 1:
+            raise ValueError(f'{name} must be at least 1, got {number}')
+    rng = np.random.default_rng(seed)
+    times = np.empty((num_draws, num_videos), dtype=np.int64)
+    for row in times:
+        row[:] = np.bincount(rng.integers(0, num_videos, num_videos), minlength=num_videos)
+    return times
+
+
+def frame_figure_of_draws(
+    curves: Sequence[tuple[np.ndarray, np.ndarray]], times: np.ndarray, measure: str = 'frame_auc'
+) -> np.ndarray:
+    """A pooled frame figure of each draw of videos.
+
+    Args:
+        curves: scores (T,) and labels (T,) of each of V videos.
+        times: how often each video counts, int64 (N, V).
+        measure: ``'frame_auc'`` or ``'average_precision'``.
+
+    Returns:
+        float64 (N,), NaN where a draw has one class only.
+
+    Raises:
+        ValueError: a curve breaks the rules of ``frame_auc``, or there is no such measure.
+    """
+    evaluate = _find_measure(measure, _Ranking(curves))
+    return np.array([evaluate(row) for row in times])
+
+
+def pixel_auc_of_draws(positives: np.ndarray, negatives: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Pooled pixel AUC of each draw of videos, from their histograms.
+
+    Args:
+        positives: anomalous pixels of each of V videos in each bin, scores ascending, (V, bins).
+        negatives: normal pixels, (V, bins).
+        times: how often each video counts, (N, V).
+
+    Returns:
+        float64 (N,), NaN where a draw has one class only.
+    """
+    used = positives.any(axis=0) | negatives.any(axis=0)
+    # As floats, since only these are multiplied fast; numbers of pixels below 2**53 are exact.
+    columns = np.stack([positives[:, used], negatives[:, used]]).astype(np.float64)  # (2, V, U)
+    values = np.full(len(times), np.nan)
+    for index, row in enumerate(times.astype(np.float64)):
+        anomalous, normal = row @ columns  # (U,) each
+        pairs = anomalous.sum() * normal.sum()
+        if pairs:
+            values[index] = anomalous @ (np.cumsum(normal) - normal / 2) / pairs
+    return values
 
 
 def bootstrap_interval(
@@ -63,28 +130,21 @@ def bootstrap_interval(
         ValueError: a curve breaks the rules of ``frame_auc``, the videos have one class only, no draw has both
             classes, or a setting breaks its rule.
     """
-    if measure not in MEASURES:
-        raise ValueError(f'measure must be one of {", ".join(MEASURES)}, got {measure!r}')
-    if num_draws < 1:
-        raise ValueError(f'num_draws must be at least 1, got {num_draws}')
     if not 0 < confidence < 1:
         raise ValueError(f'confidence must be in (0, 1), got {confidence}')
-    ranking = _Ranking(curves)
-    evaluate: _Measure = getattr(ranking, MEASURES[measure])
-    num_videos = len(curves)
-    value = evaluate(np.ones(num_videos, dtype=np.int64))
+    evaluate = _find_measure(measure, _Ranking(curves))
+    draws = draw_videos(len(curves), num_draws, seed)
+    value = evaluate(np.ones(len(curves), dtype=np.int64))
     if np.isnan(value):
         raise ValueError('both classes are needed for an area under a curve, the videos have one')
-    rng = np.random.default_rng(seed)
     values = np.empty(num_draws)
-    for index in range(num_draws):
-        times = np.bincount(rng.integers(0, num_videos, num_videos), minlength=num_videos)
+    for index, times in enumerate(draws):
         values[index] = evaluate(times)
         if advance is not None:
             advance()
     defined = values[~np.isnan(values)]
     if not defined.size:
-        raise ValueError(f'none of {num_draws} draws of {num_videos} videos has frames of both classes')
+        raise ValueError(f'none of {num_draws} draws of {len(curves)} videos has frames of both classes')
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(defined, [tail, 100 - tail])
     return BootstrapInterval(
@@ -98,6 +158,13 @@ def bootstrap_interval(
 
 
 MEASURES = {'frame_auc': 'auc', 'average_precision': 'average_precision'}  # public name -> method of _Ranking
+
+
+def _find_measure(measure: str, ranking: '_Ranking') -> _Measure:
+    if measure not in MEASURES:
+        raise ValueError(f'measure must be one of {", ".join(MEASURES)}, got {measure!r}')
+    evaluate: _Measure = getattr(ranking, MEASURES[measure])
+    return evaluate
 
 
 class _Ranking:

@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from lavida_mm.evaluation.functional.bootstrap import bootstrap_interval
+from lavida_mm.evaluation.functional.bootstrap import (
+    bootstrap_interval,
+    draw_videos,
+    frame_figure_of_draws,
+    pixel_auc_of_draws,
+)
 
 THEIRS = {'frame_auc': roc_auc_score, 'average_precision': average_precision_score}
 
@@ -123,3 +128,52 @@ def test_no_draw_with_both_classes_is_loud():
     seed = next(seed for seed in range(100) if slow_interval(curves, 'frame_auc', 1, 0.95, seed) is None)
     with pytest.raises(ValueError, match='none of 1 draws of 2 videos'):
         bootstrap_interval(curves, num_draws=1, seed=seed)
+
+
+def test_draws_are_as_many_videos_as_there_are_and_come_again():
+    times = draw_videos(7, 300, seed=3)
+    assert times.shape == (300, 7)
+    assert (times.sum(axis=1) == 7).all()
+    assert times.mean() == pytest.approx(1) and np.ptp(times.mean(axis=0)) < 0.3
+    assert (draw_videos(7, 300, seed=3) == times).all()
+    assert (draw_videos(7, 300, seed=4) != times).any()
+
+
+@pytest.mark.parametrize('name', ['num_videos', 'num_draws'])
+def test_draws_of_nothing_are_refused(name):
+    with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
+        draw_videos(**{'num_videos': 2, 'num_draws': 2, name: 0})
+
+
+@settings(max_examples=25, deadline=None)
+@given(videos(), st.sampled_from(sorted(THEIRS)), st.integers(0, 1000))
+def test_figures_of_draws_are_those_whose_percentiles_are_the_interval(curves, measure, seed):
+    times = draw_videos(len(curves), 12, seed)
+    got = frame_figure_of_draws(curves, times, measure)
+    for row, value in zip(times, got, strict=True):
+        labels = np.concatenate([np.tile(labels, n) for (_, labels), n in zip(curves, row, strict=True)])
+        scores = np.concatenate([np.tile(scores, n) for (scores, _), n in zip(curves, row, strict=True)])
+        if 0 < labels.sum() < labels.size:
+            assert value == pytest.approx(THEIRS[measure](labels, scores), abs=1e-12)
+        else:
+            assert np.isnan(value)
+
+
+def test_unknown_measure_of_draws_is_refused():
+    with pytest.raises(ValueError, match="measure must be one of frame_auc, average_precision, got 'auc'"):
+        frame_figure_of_draws([(np.array([0.1]), np.array([0]))], np.ones((1, 1), dtype=int), 'auc')
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(0, 1000))
+def test_pixel_auc_of_draws_is_that_of_the_pixels_themselves(num_videos, num_bins, seed):
+    rng = np.random.default_rng(seed)
+    positives, negatives = rng.integers(0, 4, (2, num_videos, num_bins)) * rng.integers(0, 2, (2, num_videos, num_bins))
+    times = draw_videos(num_videos, 8, seed)
+    for row, value in zip(times, pixel_auc_of_draws(positives, negatives, times), strict=True):
+        anomalous, normal = (np.repeat(np.arange(num_bins), row @ counts) for counts in (positives, negatives))
+        if anomalous.size and normal.size:
+            labels = np.repeat([1, 0], [anomalous.size, normal.size])
+            assert value == pytest.approx(roc_auc_score(labels, np.concatenate([anomalous, normal])), abs=1e-12)
+        else:
+            assert np.isnan(value)
