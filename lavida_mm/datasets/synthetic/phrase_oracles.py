@@ -22,7 +22,7 @@ def score_looks(
     objects: Mapping[str, Sequence[Mapping[str, Any]]],
     designs: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, float]:
-    """Frame AUC of scores that know the looks and the sizes of all objects of one frame, and which pair is meant.
+    """Frame AUC of scores that know looks, sizes and places of all objects of one frame, and which pair is meant.
 
     Args:
         videos: entries of the manifest.
@@ -44,6 +44,12 @@ def score_looks(
             scores.setdefault(f'{name}_count', []).append((area[chosen] > 0).sum(0))
             scores.setdefault(f'{name}_area', []).append(area[chosen].sum(0))
             scores.setdefault(f'{name}_max_area', []).append(area[chosen].max(0))
+        places = _read_centres(video, things)[meant]  # (twins, T, 2)
+        heading = np.array(DIRECTIONS.get(designs[video['video_id']]['word'], (0, 0)))
+        scores.setdefault('place_along', []).append((places @ heading).max(0))
+        edge = np.minimum(places, [video['width'], video['height']] - places).min((0, 2))
+        scores.setdefault('place_edge', []).append(edge)
+        scores.setdefault('place_gap', []).append(np.linalg.norm(places[0] - places[-1], axis=1))
     labels = np.concatenate([label_frames(video) for video in videos])
     return {name: area_under_curve(np.concatenate(values), labels) for name, values in scores.items()}
 
@@ -53,6 +59,7 @@ def score_window(
     objects: Mapping[str, Sequence[Mapping[str, Any]]],
     designs: Mapping[str, Mapping[str, Any]],
     window: int,
+    blind: bool = False,
 ) -> float:
     """Frame AUC of a score that sees looks and centres in windows of frames, one after the other, and nothing beyond.
 
@@ -64,21 +71,33 @@ def score_window(
         objects: objects of each video.
         designs: of each video.
         window: T, at least 3; videos whose length it does not divide end with a shorter window.
+        blind: take all objects for the one that is meant, whatever they look like.
     """
     scores = []
     for video in videos:
         things = objects[video['video_id']]
         design = designs[video['video_id']]
-        centres = np.array([
-            [thing['track'].get(str(f), {'centre': (np.nan, np.nan)})['centre'] for f in range(video['num_frames'])]
-            for thing in things
-        ])  # fmt: skip
-        meant = np.array([[thing['colour'], thing['shape']] == list(design['pair']) for thing in things])
+        centres = _read_centres(video, things)
+        meant = (
+            np.ones(len(things), bool)
+            if blind
+            else np.array([[thing['colour'], thing['shape']] == list(design['pair']) for thing in things])
+        )
         for start in range(0, video['num_frames'], window):
             shown = _judge(centres[:, start : start + window], design['word'])[meant]  # (twins, frames)
             scores.append((shown + 0.5 * shown.mean(1, keepdims=True)).max(0))
     labels = np.concatenate([label_frames(video) for video in videos])
     return area_under_curve(np.concatenate(scores), labels)
+
+
+def _read_centres(video: Mapping[str, Any], things: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Centres (N, T, 2) in pixels; where an object is hidden, that of the frame before, or 0 where there is none."""
+    centres = np.zeros((len(things), video['num_frames'], 2))
+    for index, thing in enumerate(things):
+        for frame in range(video['num_frames']):
+            found = thing['track'].get(str(frame))
+            centres[index, frame] = centres[index, max(frame - 1, 0)] if found is None else found['centre']
+    return centres
 
 
 def _judge(centres: np.ndarray, word: str) -> np.ndarray:

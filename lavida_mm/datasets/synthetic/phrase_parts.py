@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def plan_phrase_video(part: str, seed: int, index: int) -> PhraseBoard:
     pair = pairs[group % len(pairs)]
     held = list_held_out(pair, words)
     word = held[(group // 3 + member) % len(held)]
-    looks = draw_looks(make_generator(part, seed, GROUP_KEY + group), pair)
+    looks = draw_looks(make_generator(part, seed, GROUP_KEY + group), pair, related=part == 'relation')
     rng = make_generator(part, seed, index)
     anomalous = member != NORMAL_EVERY - 1
     if part == 'behaviour':
@@ -128,7 +129,7 @@ class _PhraseClipItem:
 def _find_runs(values: Sequence[Any]) -> list[tuple[int, int]]:
     """Runs of equal values, [start, end) each."""
     edges = [0, *(place for place in range(1, len(values)) if values[place] != values[place - 1]), len(values)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _finish_phrase_clips(records: Sequence[Any], folder: Path) -> None:

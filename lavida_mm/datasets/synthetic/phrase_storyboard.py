@@ -5,7 +5,7 @@ The target shows what the prompt names in some of the frames, the twin never; of
 does not. A normal video has twins that never show it. So neither a look at one frame nor at the motion alone will do.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -23,6 +23,7 @@ from lavida_mm.datasets.synthetic.phrases import (
     RELATIONS,
     is_held_out,
     list_held_out,
+    list_partners,
     phrase_behaviour,
     phrase_relation,
 )
@@ -43,7 +44,7 @@ __all__ = ['Looks', 'PhraseBoard', 'draw_behaviour_board', 'draw_behaviour_clip'
 
 NUM_OBJECTS = 4
 RADIUS = (0.11, 0.14)  # of the frame's side
-TARGET_SHARE = (0.25, 0.6)  # of the frames of an anomalous video
+TARGET_SHARE = (0.3, 0.5)  # of the frames of an anomalous video
 OTHERS_SHARE = 0.3  # least share of the frames without the target's behaviour in which another object shows it
 NUM_WORDS = 4
 TWINS_DIFFER = 0.3  # least share of a training clip's frames
@@ -91,9 +92,9 @@ class PhraseBoard:
     masks: np.ndarray
 
 
-def draw_looks(rng: np.random.Generator, pair: Pair) -> Looks:
-    """Draw the others' pairs and the size of all."""
-    rest = [other for other in TRAINED_PAIRS if other != pair]
+def draw_looks(rng: np.random.Generator, pair: Pair, related: bool) -> Looks:
+    """Draw the others' pairs, of its partners where they are ``related``, and the size of all."""
+    rest = list_partners(pair) if related else [other for other in TRAINED_PAIRS if other != pair]
     first, second = (rest[int(index)] for index in rng.choice(len(rest), 2, replace=False))
     return Looks(pair, (first, second), float(rng.uniform(*RADIUS) * FRAME_SIZE))
 
@@ -121,7 +122,7 @@ def draw_behaviour_board(
             seen = [{name for name, table in truth.items() if table[index].any()} for index in cast]
             groups = (
                 _say([looks.pair], [seen[0] | seen[1] | {behaviour}]),
-                _say(looks.others, seen[2:]),
+                _say(looks.others[:1], seen[2:3]) or _say(looks.others[1:], seen[3:]),
                 _say([pair for pair in TRAINED_PAIRS if pair not in pairs], None),
             )
             phrase = phrase_behaviour(looks.pair, behaviour)[0]
@@ -182,7 +183,7 @@ def draw_behaviour_clip(rng: np.random.Generator, num_frames: int) -> tuple[Scen
         dance = _draw_dance(rng, radius, num_frames, str(rng.choice(list(BEHAVIOURS))))
         truth = find_behaviours(dance)
         table = np.stack(list(truth.values()))  # (behaviours, N, T)
-        if (table[:, 0] != table[:, 1]).any(0).mean() < TWINS_DIFFER:
+        if np.not_equal(table[:, 0], table[:, 1]).any(0).mean() < TWINS_DIFFER:
             continue
         names = np.array(list(truth))
         shown = [names[table[:, index].any(1)] for index in range(NUM_OBJECTS)]
@@ -212,14 +213,16 @@ def draw_relation_clip(rng: np.random.Generator, num_frames: int) -> tuple[Scene
         dance = _draw_dance(rng, radius, num_frames, None)
         truth = find_relations(dance.centres, dance.radii)
         table = np.stack(list(truth.values()))  # (relations, N, N, T)
-        if (table[:, 0, 2:] != table[:, 1, 2:]).any((0, 1)).mean() < TWINS_DIFFER:
+        differs = np.not_equal(table[:, 0, 2:], table[:, 1, 2:])  # (relations, others, T)
+        if differs.any((0, 1)).mean() < TWINS_DIFFER:
             continue
-        pairs = _pick_pairs(rng, [TRAINED_PAIRS] * NUM_OBJECTS)
+        pair = TRAINED_PAIRS[int(rng.integers(len(TRAINED_PAIRS)))]
+        pairs = [pair, pair, *draw_looks(rng, pair, related=True).others]
         said = [
             [
                 tuple(
                     phrase for place, name in enumerate(truth) if not is_held_out(pair, name)
-                    for other in (2, 3) if table[place, index, other, frame]
+                    for other in (2, 3) if table[place, index, other, frame] and pairs[other] in list_partners(pair)
                     for phrase in phrase_relation(pair, name, pairs[other])
                 )
                 for frame in range(num_frames)

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lavida_mm.datasets.synthetic.vocabulary import COLOURS, SHAPES, Pair
+from lavida_mm.datasets.synthetic.vocabulary import COLOURS, SHAPES, TRAINED_PAIRS, Pair
 
 __all__ = [
-    'BEHAVIOURS', 'RELATIONS', 'embed_phrases', 'is_held_out', 'list_held_out', 'phrase_behaviour', 'phrase_relation',
+    'BEHAVIOURS', 'RELATIONS', 'embed_phrases', 'is_held_out', 'list_held_out', 'list_partners', 'phrase_behaviour',
+    'phrase_relation',
 ]  # fmt: skip
 
 # The first wording is the benchmark's; training phrases use all.
@@ -35,6 +36,8 @@ RELATIONS: dict[str, tuple[str, ...]] = {
     'next_to': ('{pair} next to the {anchor}', '{pair} close to the {anchor}'),
 }
 HELD_OUT_EVERY = 3
+# So few that each pair is named with each of them in many clips: distractors then differ in the relation only.
+PARTNERS = (7, 14, 21)  # places further in the list of trained pairs: of other shapes, and of other colours
 PHRASE_WEIGHT = 0.3  # of the wording in an embedding, beside 1 for each colour and shape
 
 
@@ -47,6 +50,12 @@ def is_held_out(pair: Pair, word: str) -> bool:
 def list_held_out(pair: Pair, words: Mapping[str, tuple[str, ...]]) -> list[str]:
     """The behaviours or the relations with which a pair is held out, at least one."""
     return [word for word in words if is_held_out(pair, word)]
+
+
+def list_partners(pair: Pair) -> list[Pair]:
+    """The pairs to which a trained pair is related."""
+    place = TRAINED_PAIRS.index(pair)
+    return [TRAINED_PAIRS[(place + step) % len(TRAINED_PAIRS)] for step in PARTNERS]
 
 
 def phrase_behaviour(pair: Pair, behaviour: str) -> list[str]:
