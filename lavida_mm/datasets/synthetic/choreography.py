@@ -17,12 +17,15 @@ SOLO = (*DIRECTIONS, 'still', 'stops', 'swings')
 SPEED = (2.2, 3.2)  # pixels per frame
 JERK = (4.5, 6.0)  # pixels, of every second frame
 PHASE = (8, 14)  # frames
+CROWD_SPEED = (2.0, 2.6)  # a crowd has less room than one object
+CROWD_PHASE = (6, 10)
 WALL = 0.9  # radii that an object keeps from the edge
 FAVOURITE = 0.4
 REBEL = 0.6
 CANDIDATES = 4
 MARGIN = 4.0  # pixels by which the first of a crowd is ahead of the second
-ROW_GAP = 26.0  # pixels between the objects of a crowd, at its start
+CROWD_GAP = 24.0  # least pixels between the centres of a crowd, at its start
+CROWD_SIDE = 0.48  # of the frame's side, of the square that holds these centres: the rest is room to move
 NEAR = 5.0  # pixels beyond touching that still count as next to each other
 
 
@@ -83,11 +86,11 @@ def draw_crowd(
         rebels: whether in most phases one of them moves against the others.
     """
     low = np.array([WALL * radius for radius in radii])[:, None]
-    speed = rng.uniform(*SPEED)
+    speed = rng.uniform(*CROWD_SPEED)
     place = _scatter(rng, radii, size)
     centres = np.empty((len(radii), num_frames, 2))
     moves = np.empty((len(radii), num_frames), dtype='<U6')
-    for start, end in _draw_phases(rng, num_frames):
+    for start, end in _draw_phases(rng, num_frames, CROWD_PHASE):
         rebel = int(rng.integers(len(radii))) if rebels and rng.uniform() < REBEL else None
         for name in [*rng.permutation(list(DIRECTIONS)), 'still']:
             names = [OPPOSITE.get(name, name) if index == rebel else str(name) for index in range(len(radii))]
@@ -155,12 +158,12 @@ def find_relations(centres: np.ndarray, radii: Sequence[float]) -> dict[str, np.
     }
 
 
-def _draw_phases(rng: np.random.Generator, num_frames: int) -> list[tuple[int, int]]:
+def _draw_phases(rng: np.random.Generator, num_frames: int, length: tuple[int, int]) -> list[tuple[int, int]]:
     phases = []
     start = 0
     while start < num_frames:
-        end = start + int(rng.integers(PHASE[0], PHASE[1] + 1))
-        end = num_frames if num_frames - end < PHASE[0] else end
+        end = start + int(rng.integers(length[0], length[1] + 1))
+        end = num_frames if num_frames - end < length[0] else end
         phases.append((start, end))
         start = end
     return phases
@@ -175,7 +178,7 @@ def _draw_solo(
     centres = np.empty((num_frames, 2))
     moves = np.empty(num_frames, dtype='<U6')
     last = None
-    for start, end in _draw_phases(rng, num_frames):
+    for start, end in _draw_phases(rng, num_frames, PHASE):
         order = [str(name) for name in rng.permutation(SOLO) if name != last]
         if favourite is not None and favourite != last and rng.uniform() < FAVOURITE:
             order.insert(0, favourite)
@@ -209,10 +212,11 @@ def _draw_steps(rng: np.random.Generator, name: str, length: int, first: bool) -
 
 
 def _scatter(rng: np.random.Generator, radii: Sequence[float], size: int) -> np.ndarray:
-    """Places (N, 2) that are apart from each other."""
+    """Centres (N, 2) of a crowd: apart from each other, and with room to move."""
+    wall, side = WALL * max(radii), CROWD_SIDE * size
+    corner = rng.uniform(wall, size - wall - side, 2)
     while True:
-        low = np.array([WALL * radius for radius in radii])[:, None]
-        places = rng.uniform(low, size - low, (len(radii), 2))
+        places = corner + rng.uniform(0, side, (len(radii), 2))
         gaps = np.linalg.norm(places[:, None] - places[None], axis=2) + size * np.eye(len(radii))
-        if gaps.min() >= ROW_GAP:
+        if gaps.min() >= CROWD_GAP:
             return places

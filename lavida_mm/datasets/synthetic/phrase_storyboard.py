@@ -175,14 +175,19 @@ def draw_relation_board(
 def draw_behaviour_clip(rng: np.random.Generator, num_frames: int) -> tuple[Scene, list[list[tuple[str, ...]]]]:
     """A training clip: two objects that look alike but behave otherwise, and two others.
 
+    One of the two shows a behaviour that is drawn first, so that none is rare.
+
     Returns:
         the scene, and all that may be said of each object in each frame, list[N] of list[T]. Nothing in it is held out.
     """
+    wish = str(rng.choice(list(BEHAVIOURS)))
     while True:
         radius = float(rng.uniform(*RADIUS) * FRAME_SIZE)
-        dance = _draw_dance(rng, radius, num_frames, str(rng.choice(list(BEHAVIOURS))))
+        dance = _draw_dance(rng, radius, num_frames, wish)
         truth = find_behaviours(dance)
         table = np.stack(list(truth.values()))  # (behaviours, N, T)
+        if not truth[wish][:2].any():
+            continue
         if np.not_equal(table[:, 0], table[:, 1]).any(0).mean() < TWINS_DIFFER:
             continue
         names = np.array(list(truth))
@@ -251,7 +256,8 @@ def _fits(shown: np.ndarray, anomalous: bool) -> bool:
         return False
     if anomalous and not TARGET_SHARE[0] <= shown[0].mean() <= TARGET_SHARE[1]:
         return False
-    return shown[2:].any(0)[~shown[0]].mean() >= OTHERS_SHARE
+    others: np.ndarray = np.any(shown[2:], axis=0)
+    return bool(others[~shown[0]].mean() >= OTHERS_SHARE)
 
 
 def _say(pairs: Sequence[Pair], shown: Sequence[set[str]] | None) -> list[str]:
