@@ -28,7 +28,7 @@ def relation_clips():
 
 @pytest.fixture(scope='module', params=['behaviour', 'relation'])
 def boards(request):
-    return request.param, [plan_phrase_video(request.param, 5, index) for index in range(12)]
+    return [plan_phrase_video(request.param, 5, index) for index in range(12)]
 
 
 def parse(phrase):
@@ -65,9 +65,8 @@ def read_truth(scene, phrase):
 
 
 def test_visits_and_words_are_true(boards):
-    part, videos = boards
     checked = 0
-    for index, board in enumerate(videos):
+    for index, board in enumerate(boards):
         assert board.anomalous == (index % 3 != 2) == bool(board.visits)
         assert board.phrase in board.words and len({*board.words, *board.absent}) == 8
         shown = np.zeros(48, bool)
@@ -86,14 +85,13 @@ def test_visits_and_words_are_true(boards):
 
 
 def test_a_normal_video_has_the_looks_of_its_group(boards):
-    _, videos = boards
-    for first in range(0, len(videos), 3):
-        group = videos[first : first + 3]
+    for first in range(0, len(boards), 3):
+        group = boards[first : first + 3]
         assert len({tuple(pairs_of(board.scene)) for board in group}) == 1
         assert len({thing.radius for board in group for thing in board.scene.objects}) == 1
         looks = pairs_of(group[2].scene)
         assert looks.count(group[2].pair) == 2 and len(set(looks)) == 3
-    assert len({board.pair for board in videos}) == 4
+    assert len({board.pair for board in boards}) == 4
 
 
 def test_relations_said_in_clips_are_true(relation_clips):
