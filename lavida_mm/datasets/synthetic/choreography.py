@@ -1,4 +1,4 @@
-"""How the objects of a scene about behaviour move: straight, in jerks, to and fro, or not at all, phase by phase.
+"""How the objects of a scene about behaviour move: straight, in jerks, back and forth, or not at all, phase by phase.
 
 Each change of place between two frames belongs to the later one, and so to that one's phase. What a phase is shows in
 any three frames of it in a row.

@@ -23,7 +23,7 @@ BEHAVIOURS: dict[str, tuple[str, ...]] = {
     'down': ('{pair} moving down', '{pair} that goes down'),
     'still': ('{pair} standing still', '{pair} that does not move'),
     'stops': ('{pair} that stops and goes', '{pair} that stops again and again'),
-    'swings': ('{pair} that moves back and forth', '{pair} that swings to and fro'),
+    'swings': ('{pair} that moves back and forth', '{pair} that keeps swinging'),
     'against': ('{pair} that moves against the others', '{pair} moving against the rest'),
     'leads': ('{pair} that leads the others', '{pair} in front of the moving others'),
     'last': ('{pair} that comes last', '{pair} behind the moving others'),
@@ -35,7 +35,7 @@ RELATIONS: dict[str, tuple[str, ...]] = {
     'below': ('{pair} below the {anchor}', '{pair} lower than the {anchor}'),
     'next_to': ('{pair} next to the {anchor}', '{pair} close to the {anchor}'),
 }
-# Each pair is held out with all words of one group. Opposite ways share theirs: what moves to and fro can be cast.
+# Each pair is held out with all words of one group. Opposite ways share theirs: what turns back can be cast.
 GROUPS = {
     'left': 0, 'right': 0, 'still': 0, 'up': 1, 'down': 1, 'stops': 1, 'swings': 2, 'against': 2, 'leads': 2, 'last': 2,
     'left_of': 0, 'right_of': 1, 'above': 2, 'below': 0, 'next_to': 1,
