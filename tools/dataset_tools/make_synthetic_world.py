@@ -1,9 +1,12 @@
-"""Write the synthetic world: training images and clips, normal videos, and a benchmark of unseen pairs."""
+"""Write the synthetic world: training images and clips, normal videos, and a benchmark of unseen pairs.
+
+Words about behaviour and relation: --parts behaviour_clips relation_clips behaviour relation.
+"""
 
 import argparse
 import sys
 
-from lavida_mm.datasets.synthetic import PARTS, build_world
+from lavida_mm.datasets.synthetic import DEFAULT_PARTS, PARTS, build_world
 from lavida_mm.utils.errors import run_tool
 
 # Taken from the hash of the commit that froze code and configs (3f3c9fb): no decision can have seen its benchmark.
@@ -13,9 +16,9 @@ REPORTED_BENCHMARK_SEED = 0x3F3C9FB
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--out', default='data/synthetic_world', help='root folder of the world')
-    parser.add_argument('--seed', type=int, default=0, help='of all parts but the benchmark')
-    parser.add_argument('--benchmark-seed', type=int, default=REPORTED_BENCHMARK_SEED, help='of the benchmark')
-    parser.add_argument('--parts', nargs='+', default=list(PARTS), choices=list(PARTS), metavar='PART',
+    parser.add_argument('--seed', type=int, default=0, help='of all parts but the benchmarks')
+    parser.add_argument('--benchmark-seed', type=int, default=REPORTED_BENCHMARK_SEED, help='of the benchmarks')
+    parser.add_argument('--parts', nargs='+', default=list(DEFAULT_PARTS), choices=list(PARTS), metavar='PART',
                         help=f'which parts to write, among {", ".join(PARTS)}')  # fmt: skip
     for name, part in PARTS.items():
         option = f'--num-{name.replace("_", "-")}'

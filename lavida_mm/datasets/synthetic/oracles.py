@@ -7,7 +7,7 @@ import numpy as np
 
 from lavida_mm.datasets.synthetic.vocabulary import HELD_OUT_PAIRS
 
-__all__ = ['ORACLE_KINDS', 'score_frames', 'score_oracles']
+__all__ = ['ORACLE_KINDS', 'area_under_curve', 'label_frames', 'score_frames', 'score_oracles']
 
 ORACLE_KINDS = ('colour', 'shape', 'motion', 'size')
 MOVING = 0.3  # pixels per frame from which on an object counts as moving
@@ -29,10 +29,10 @@ def score_oracles(
         max(AUC, 1 - AUC) by oracle. Names begin with one of ``ORACLE_KINDS``, or with ``words`` for those that
         know colours and shapes but not which belong together, or which pairs training never saw.
     """
-    labels = np.concatenate([_label(video) for video in videos])
+    labels = np.concatenate([label_frames(video) for video in videos])
     scores = [score_frames(video, objects[video['video_id']], targets[video['video_id']]) for video in videos]
     pooled = {name: np.concatenate([score[name] for score in scores]) for name in scores[0]}
-    areas = {name: _area_under_curve(values, labels) for name, values in pooled.items()}
+    areas = {name: area_under_curve(values, labels) for name, values in pooled.items()}
     return {name: max(area, 1 - area) for name, area in areas.items()}
 
 
@@ -97,14 +97,15 @@ def _fill_track(track: Mapping[str, Mapping[str, Any]], area: np.ndarray, speed:
             speed[frame] = np.hypot(*way)
 
 
-def _label(video: Mapping[str, Any]) -> np.ndarray:
+def label_frames(video: Mapping[str, Any]) -> np.ndarray:
+    """Whether each frame of a manifest's entry is anomalous, bool (T,)."""
     label = np.zeros(video['num_frames'], bool)
     for anomaly in video['anomalies']:
         label[anomaly['start'] : anomaly['end']] = True
     return label
 
 
-def _area_under_curve(scores: np.ndarray, labels: np.ndarray) -> float:
+def area_under_curve(scores: np.ndarray, labels: np.ndarray) -> float:
     """Probability that an anomalous frame scores above a normal one, ties counted half."""
     positive, negative = np.asarray(scores, float)[labels], np.sort(np.asarray(scores, float)[~labels])
     if not len(positive) or not len(negative):

@@ -10,7 +10,7 @@ import numpy as np
 
 from lavida_mm.datasets.synthetic.annotations import describe_mask, encode_rle, list_categories
 from lavida_mm.datasets.synthetic.media import FPS, write_jpeg, write_mp4
-from lavida_mm.datasets.synthetic.scene import FRAME_SIZE, Casting, draw_scene
+from lavida_mm.datasets.synthetic.scene import FRAME_SIZE, Casting, Scene, draw_scene
 from lavida_mm.datasets.synthetic.shapes import render_scene
 from lavida_mm.datasets.synthetic.storyboard import (
     MIN_VISIBLE,
@@ -23,7 +23,10 @@ from lavida_mm.datasets.synthetic.storyboard import (
 )
 from lavida_mm.datasets.synthetic.vocabulary import HELD_OUT_PAIRS, TRAINED_PAIRS, Pair, paraphrases
 
-__all__ = ['CLIP_FRAMES', 'PARTS', 'VIDEO_FRAMES', 'Part', 'plan_video', 'track_objects']
+__all__ = [
+    'CLIP_FRAMES', 'NORMAL_EVERY', 'PART_CODES', 'PLAIN_PARTS', 'VIDEO_FRAMES', 'Part', 'finish_benchmark',
+    'finish_clips', 'make_generator', 'plan_video', 'track_objects',
+]  # fmt: skip
 
 CLIP_FRAMES = 12
 MP4_CLIP_FRAMES = 24
@@ -32,7 +35,8 @@ NORMAL_EVERY = 3  # one video in three is normal
 BENCHMARK_WORDS = 4  # with as many absent ones, two held-out pairs are left over as decoys
 VAL_WORDS = (4, 6)
 PART_CODES = {name: code for code, name in enumerate(
-    ('stage0', 'images', 'clips', 'mp4_clips', 'normal', 'val', 'benchmark')
+    ('stage0', 'images', 'clips', 'mp4_clips', 'normal', 'val', 'benchmark',
+     'behaviour_clips', 'relation_clips', 'behaviour', 'relation')
 )}  # fmt: skip
 
 Item = Callable[[int, int, Path], Any]
@@ -58,7 +62,7 @@ class Part:
 
 def plan_video(part: str, seed: int, index: int) -> Storyboard:
     """The storyboard of a video of ``val`` or ``benchmark``: all there is to know before rendering."""
-    rng = _generator(part, seed, index)
+    rng = make_generator(part, seed, index)
     held_out = part == 'benchmark'
     candidates = HELD_OUT_PAIRS if held_out else TRAINED_PAIRS
     order = np.random.default_rng([seed, PART_CODES[part]]).permutation(len(candidates))
@@ -74,10 +78,10 @@ def plan_video(part: str, seed: int, index: int) -> Storyboard:
     )
 
 
-def track_objects(board: Storyboard) -> list[dict[str, Any]]:
-    """Ground truth of every object of a storyboard, for the oracles."""
+def track_objects(scene: Scene, masks: np.ndarray) -> list[dict[str, Any]]:
+    """Ground truth of every object of a scene, for the oracles; masks bool (N, T, H, W)."""
     tracks = []
-    for thing, mask in zip(board.scene.objects, board.masks, strict=True):
+    for thing, mask in zip(scene.objects, masks, strict=True):
         track = {}
         for frame in np.flatnonzero(mask.any((1, 2))):
             found = describe_mask(mask[frame], polygon=False)
@@ -90,7 +94,8 @@ def track_objects(board: Storyboard) -> list[dict[str, Any]]:
     return tracks
 
 
-def _generator(part: str, seed: int, index: int) -> np.random.Generator:
+def make_generator(part: str, seed: int, index: int) -> np.random.Generator:
+    """Source of all that is random in one item of a part."""
     return np.random.default_rng([seed, PART_CODES[part], index])
 
 
@@ -100,7 +105,7 @@ class _ImageItem:
     cast: Callable[[np.random.Generator], list[Casting]]
 
     def __call__(self, seed: int, index: int, folder: Path) -> Any:
-        rng = _generator(self.part, seed, index)
+        rng = make_generator(self.part, seed, index)
         scene = draw_scene(rng, self.cast(rng), 1)
         frames, masks = render_scene(scene)
         name = f'{index:06d}.jpg'
@@ -138,7 +143,7 @@ class _ClipItem:
     as_video: bool
 
     def __call__(self, seed: int, index: int, folder: Path) -> Any:
-        rng = _generator(self.part, seed, index)
+        rng = make_generator(self.part, seed, index)
         scene = draw_scene(rng, cast_clip(rng, self.num_frames), self.num_frames)
         frames, masks = render_scene(scene)
         name = f'm{index:04d}' if self.as_video else f'c{index:04d}'
@@ -159,7 +164,9 @@ class _ClipItem:
         return {'name': name, 'objects': things}
 
 
-def _finish_clips(num_frames: int, as_video: bool) -> Finish:
+def finish_clips(num_frames: int, as_video: bool) -> Finish:
+    """Writes CocoVID annotations of clips, and their phrases where frames are images."""
+
     def finish(records: Sequence[Any], folder: Path) -> None:
         categories = list_categories()
         numbers = {category['name']: category['id'] for category in categories}
@@ -202,7 +209,7 @@ def _finish_clips(num_frames: int, as_video: bool) -> Finish:
 
 
 def _make_normal(seed: int, index: int, folder: Path) -> Any:
-    rng = _generator('normal', seed, index)
+    rng = make_generator('normal', seed, index)
     frames, _ = render_scene(draw_scene(rng, cast_normal(rng, VIDEO_FRAMES), VIDEO_FRAMES))
     write_mp4(folder / f'n{index:03d}.mp4', frames)
 
@@ -245,7 +252,7 @@ def describe_video(board: Storyboard, name: str) -> dict[str, Any]:
     }  # fmt: skip
     return {
         'entry': entry,
-        'objects': track_objects(board),
+        'objects': track_objects(board.scene, board.masks),
         'design': {'target': str(board.target), 'anomalous': board.anomalous},
     }
 
@@ -255,7 +262,9 @@ def describe_benchmark(part: str, seed: int, count: int) -> list[dict[str, Any]]
     return [describe_video(plan_video(part, seed, index), f'{part[0]}{index:03d}') for index in range(count)]
 
 
-def _finish_benchmark(name: str) -> Finish:
+def finish_benchmark(name: str) -> Finish:
+    """Writes manifest, tracks and design of a benchmark of this name."""
+
     def finish(records: Sequence[Any], folder: Path) -> None:
         names = [record['entry']['video_id'] for record in records]
         videos = [record['entry'] for record in records]
@@ -274,15 +283,15 @@ def _write(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, separators=(',', ':'), allow_nan=False) + '\n', encoding='utf-8')
 
 
-PARTS: dict[str, Part] = {
+PLAIN_PARTS: dict[str, Part] = {
     'stage0': Part(3000, ('images',), _ImageItem('stage0', cast_halves), _finish_images(halves_too=True)),
     'images': Part(1500, ('images',), _ImageItem('images', cast_image), _finish_images(halves_too=False)),
-    'clips': Part(240, (), _ClipItem('clips', CLIP_FRAMES, as_video=False), _finish_clips(CLIP_FRAMES, as_video=False)),
+    'clips': Part(240, (), _ClipItem('clips', CLIP_FRAMES, as_video=False), finish_clips(CLIP_FRAMES, as_video=False)),
     'mp4_clips': Part(
         40, ('videos',), _ClipItem('mp4_clips', MP4_CLIP_FRAMES, as_video=True),
-        _finish_clips(MP4_CLIP_FRAMES, as_video=True),
+        finish_clips(MP4_CLIP_FRAMES, as_video=True),
     ),
     'normal': Part(10, (), _make_normal, _finish_normal),
-    'val': Part(40, ('videos',), _BenchmarkItem('val'), _finish_benchmark('synthetic_val')),
-    'benchmark': Part(60, ('videos',), _BenchmarkItem('benchmark'), _finish_benchmark('synthetic')),
+    'val': Part(40, ('videos',), _BenchmarkItem('val'), finish_benchmark('synthetic_val')),
+    'benchmark': Part(60, ('videos',), _BenchmarkItem('benchmark'), finish_benchmark('synthetic')),
 }  # fmt: skip

@@ -7,7 +7,10 @@ import numpy as np
 
 from lavida_mm.datasets.synthetic.vocabulary import draw_colour, draw_unnamed_colour
 
-__all__ = ['FRAME_SIZE', 'MOTIONS', 'Appearance', 'Background', 'Casting', 'Scene', 'SceneObject', 'draw_scene']
+__all__ = [
+    'FRAME_SIZE', 'MOTIONS', 'Appearance', 'Background', 'Casting', 'Scene', 'SceneObject', 'draw_appearance',
+    'draw_scene', 'dress_scene',
+]  # fmt: skip
 
 FRAME_SIZE = 96
 RADIUS = (0.13, 0.19)  # of the frame's side
@@ -55,7 +58,7 @@ class SceneObject:
         colour: colour word, None for an object known by its shape only.
         shape: shape word, None for an object known by its colour only.
         radius: in pixels.
-        motion: name of the motion, one of ``MOTIONS``; words about behaviour can be drawn from it.
+        motion: name of the motion, one of ``MOTIONS``, or ``'phases'`` where it changes by a choreography.
         interval: frames in which it is in the scene, end exclusive.
         track: its centre (x, y) in each frame of the interval, in pixels.
         depth: objects of greater depth are painted later, on top.
@@ -145,9 +148,14 @@ def draw_scene(rng: np.random.Generator, casting: Sequence[Casting], num_frames:
                 interval=role.interval,
                 track=tuple((round(float(x), 3), round(float(y), 3)) for x, y in track),
                 depth=int(depths[index]) + len(casting) * role.on_top,
-                appearance=_draw_appearance(rng, role),
+                appearance=draw_appearance(rng, role),
             )
         )
+    return dress_scene(rng, objects, num_frames, size)
+
+
+def dress_scene(rng: np.random.Generator, objects: Sequence[SceneObject], num_frames: int, size: int) -> Scene:
+    """Draw background, light and noise around objects."""
     return Scene(
         size=size,
         num_frames=num_frames,
@@ -164,7 +172,8 @@ def draw_scene(rng: np.random.Generator, casting: Sequence[Casting], num_frames:
     )
 
 
-def _draw_appearance(rng: np.random.Generator, role: Casting) -> Appearance:
+def draw_appearance(rng: np.random.Generator, role: Casting) -> Appearance:
+    """Draw how the player of a part looks."""
     named = role.colour is not None
     rgb = draw_colour(rng, role.colour) if role.colour is not None else draw_unnamed_colour(rng, str(role.shape))
     return Appearance(

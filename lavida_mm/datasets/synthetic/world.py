@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lavida_mm.datasets.synthetic.parts import PARTS
+from lavida_mm.datasets.synthetic.catalogue import BENCHMARKS, DEFAULT_PARTS, PARTS
 from lavida_mm.datasets.synthetic.scene import FRAME_SIZE
 from lavida_mm.datasets.synthetic.vocabulary import COLOURS, HELD_OUT_PAIRS, SHAPES, TRAINED_PAIRS
 from lavida_mm.utils.atomic import write_json
@@ -39,7 +39,7 @@ def build_world(
     seed: int = 0,
     benchmark_seed: int | None = None,
     counts: Mapping[str, int] | None = None,
-    parts: Sequence[str] = tuple(PARTS),
+    parts: Sequence[str] = DEFAULT_PARTS,
     overwrite: bool = False,
     workers: int = 1,
     progress: bool = True,
@@ -51,8 +51,8 @@ def build_world(
 
     Args:
         out: root folder of the world.
-        seed: of all parts but the benchmark.
-        benchmark_seed: of the benchmark; by default derived from ``seed``.
+        seed: of all parts but the benchmarks.
+        benchmark_seed: of the benchmarks; by default derived from ``seed``.
         counts: number of items by part, where it differs from the default.
         parts: which parts to write.
         overwrite: replace parts that were made with another version, seed or count.
@@ -73,7 +73,7 @@ def build_world(
     if out.exists() and not out.is_dir():
         raise DataError(f'{out}: the root of the world must be a folder')
     wanted = {
-        name: {'version': WORLD_VERSION, 'part': name, 'seed': benchmark_seed if name == 'benchmark' else seed,
+        name: {'version': WORLD_VERSION, 'part': name, 'seed': benchmark_seed if name in BENCHMARKS else seed,
                'count': counts[name]}
         for name in PARTS if name in parts
     }  # fmt: skip
@@ -184,11 +184,12 @@ def _describe_world(out: Path) -> dict[str, Any]:
     """What stands in world.json: the words, and how each part that is there was made."""
     records = {name: _read_record(out / name) for name in PARTS}
     there = {name: record for name, record in records.items() if record is not None}
-    seeds = {record['seed'] for name, record in there.items() if name != 'benchmark'}
+    seeds = {record['seed'] for name, record in there.items() if name not in BENCHMARKS}
+    benchmark_seeds = {record['seed'] for name, record in there.items() if name in BENCHMARKS}
     return {
         'version': WORLD_VERSION,
         'seed': seeds.pop() if len(seeds) == 1 else None,
-        'benchmark_seed': there['benchmark']['seed'] if 'benchmark' in there else None,
+        'benchmark_seed': benchmark_seeds.pop() if len(benchmark_seeds) == 1 else None,
         'size': FRAME_SIZE,
         'colours': list(COLOURS),
         'shapes': list(SHAPES),

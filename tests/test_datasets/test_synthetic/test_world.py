@@ -1,4 +1,5 @@
 import filecmp
+import hashlib
 import json
 import os
 
@@ -21,6 +22,21 @@ pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation:Depreca
 
 TINY = {'stage0': 2, 'clips': 1, 'val': 1, 'normal': 1}
 HELD_OUT = {str(pair) for pair in HELD_OUT_PAIRS}
+# Of the annotation files that version 1 wrote before there were words about behaviour: first digits of SHA-256.
+PLAIN_HASHES = {
+    'world.json': '0310a41c0dce3640',
+    'benchmark/design.json': 'f716827f42a27b6d',
+    'benchmark/manifest.json': 'c89577fdcf894e03',
+    'benchmark/objects.json': 'e7278b42b2f56c5f',
+    'clips/clips.json': 'ddd39949503538ea',
+    'clips/meta_expressions.json': '09fb1c07ade885f7',
+    'images/instances.json': 'e466cc77554116df',
+    'mp4_clips/clips.json': 'e2f1f397f7c26604',
+    'stage0/instances.json': '2eb26655c8aac5f1',
+    'val/design.json': '70cb48f2d418fb25',
+    'val/manifest.json': '5ea454c4a5571da9',
+    'val/objects.json': '3427de838c6ff7fb',
+}
 
 
 def files_of(root):
@@ -65,6 +81,12 @@ def test_items_do_not_depend_on_their_number(tiny_world, tmp_path):
     build_world(tmp_path, seed=1, counts={'stage0': 3}, parts=['stage0'], progress=False)
     names = ['000000.jpg', '000001.jpg']
     assert filecmp.cmpfiles(tiny_world / 'stage0/images', tmp_path / 'stage0/images', names, shallow=False)[0] == names
+
+
+def test_plain_parts_stay_as_they_are(small_world):
+    found = {name: hashlib.sha256((small_world / name).read_bytes()).hexdigest()[:16] for name in PLAIN_HASHES}
+    assert found == PLAIN_HASHES
+    assert {path.name for path in small_world.iterdir()} == {*SMALL, 'world.json'}
 
 
 def test_another_seed_gives_other_files(tiny_world, tmp_path):
