@@ -71,6 +71,18 @@ def test_check_sources_finds_what_is_there(run, capsys):
     assert '12 images' in text and '4 videos' in text and 'files opened' in text
 
 
+def test_check_sources_looks_at_what_is_pasted_too(small_world, monkeypatch, capsys):
+    config = str(ROOT / 'configs/examples/tiny_paste.py')
+    paths = ['train_dataloader.dataset.anomaly_sampler.objects.data_root=nowhere']
+    paths += [f'train_dataloader.dataset.sources.normal.data_root={small_world}/normal']
+    only = ['--only', 'normal', 'anomaly_sampler.objects']
+    monkeypatch.setattr(sys, 'argv', ['check_sources', config, *only, '--json', '--cfg-options', *paths])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / 'tools/dataset_tools/check_sources.py'))['main']()
+    found = {report['name']: report['state'] for report in json.loads(capsys.readouterr().out)}
+    assert found == {'normal': 'found', 'anomaly_sampler.objects': 'missing'}
+
+
 def test_check_sources_says_what_is_missing_and_fails(run, tmp_path, capsys):
     moved = [f'train_dataloader.dataset.sources.images.data_root={tmp_path}']
     with pytest.raises(SystemExit) as left:

@@ -35,12 +35,13 @@ def main() -> None:
 
     from tqdm import tqdm
 
-    from lavida_mm.datasets.sources.doctor import check_sources
+    from lavida_mm.datasets.sources.doctor import check_sources, list_sources
     from lavida_mm.engine.launch import load_config
 
     config = load_config(args.config, args.cfg_options)
-    sources = ((config.get('train_dataloader') or {}).get('dataset') or {}).get('sources')
-    if not sources:
+    mixture = (config.get('train_dataloader') or {}).get('dataset') or {}
+    sources = list_sources(mixture)
+    if not mixture.get('sources'):
         raise UsageError(f'{args.config}: train_dataloader.dataset.sources must name the sources of a mixture')
     unknown = sorted(set(args.only or ()) - set(sources))
     if unknown:

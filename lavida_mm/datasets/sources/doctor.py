@@ -13,7 +13,7 @@ from lavida_mm.datasets.video_reader import IMAGE_SUFFIXES, open_video, read_ima
 from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError, describe_error
 
-__all__ = ['SourceReport', 'check_source', 'check_sources']
+__all__ = ['SourceReport', 'check_source', 'check_sources', 'list_sources']
 
 NOT_OF_A_SOURCE = ('anomaly_sampler',)  # what the mixture takes from a source's config
 MOST_FAULTS = 20  # that are listed
@@ -94,13 +94,41 @@ class SourceReport:
         return '\n'.join(lines)
 
 
+def list_sources(mixture: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The sources of a mixture's config by name, with those that its samplers take objects from.
+
+    >>> list(list_sources(dict(sources=dict(a={}), anomaly_sampler=dict(objects=dict(type='X')))))
+    ['a', 'anomaly_sampler.objects']
+    """
+    found = dict(mixture.get('sources') or {})
+    found.update(_find_objects(mixture.get('anomaly_sampler'), 'anomaly_sampler'))
+    for name, config in (mixture.get('sources') or {}).items():
+        found.update(_find_objects(config.get('anomaly_sampler'), f'{name}.anomaly_sampler'))
+    return found
+
+
+def _find_objects(sampler: Any, name: str) -> dict[str, Mapping[str, Any]]:
+    """Configs of sources under the key ``objects``, however deep, by their place."""
+    found: dict[str, Mapping[str, Any]] = {}
+    if isinstance(sampler, Mapping):
+        for key, value in sampler.items():
+            if key == 'objects' and isinstance(value, Mapping):
+                found[f'{name}.objects'] = value
+            else:
+                found.update(_find_objects(value, f'{name}.{key}'))
+    elif isinstance(sampler, list | tuple):
+        for place, value in enumerate(sampler):
+            found.update(_find_objects(value, f'{name}[{place}]'))
+    return found
+
+
 def check_sources(
     sources: Mapping[str, Mapping[str, Any]], *, deep: bool = False, progress: Callable[[str], Progress] | None = None
 ) -> list[SourceReport]:
-    """Check the sources of a ``SourceMixture``, those of share 0 too.
+    """Check the sources of a ``SourceMixture`` (:func:`list_sources`), those of share 0 too.
 
     Args:
-        sources: name -> config, as in the mixture.
+        sources: name -> config.
         deep: open every file as well.
         progress: called with a source's name, gives what is told how many of how many items were opened.
     """

@@ -138,6 +138,11 @@ class PasteAnomalySampler(BaseTransform):
         source = DATASETS.build(objects) if isinstance(objects, dict) else objects
         if not source.vocabulary:
             raise ValueError(f'objects must be a source with a vocabulary, got {source.name!r} without a word')
+        if max_categories > len(source.vocabulary):
+            raise ValueError(
+                f'max_categories must be at most the {len(source.vocabulary)} words of objects, got {max_categories}: '
+                'lower it, or give objects extra_words'
+            )
         self.picker = ObjectPicker(source, min_pixels, paste_words)
         self.vocabulary = source.vocabulary
         self.ratios = ratios

@@ -120,7 +120,13 @@ def test_properties_of_every_sample(seed, num_objects, margin, blending, ratio, 
 def test_shares_of_what_is_drawn():
     """Ratios 0.4 and 0.25, one of two foreground objects in front, four templates: 3.3 deviations over 2000 draws."""
     sampler = PasteAnomalySampler(
-        objects=Shelf(), anomaly_ratio=0.4, decoy_ratio=0.25, num_templates=4, min_pixels=1, flip_ratio=0.1
+        objects=Shelf(),
+        anomaly_ratio=0.4,
+        decoy_ratio=0.25,
+        max_categories=7,
+        num_templates=4,
+        min_pixels=1,
+        flip_ratio=0.1,
     )
     rng = np.random.default_rng(0)
     plans = [sampler._draw(clip(), rng) for _ in range(2000)]
@@ -140,7 +146,9 @@ def test_shares_of_what_is_drawn():
 
 def test_a_target_that_would_be_hidden_comes_to_the_front():
     everything = np.ones((1, 4, 24, 32), bool)
-    sampler = PasteAnomalySampler(objects=Shelf(), anomaly_ratio=1.0, decoy_ratio=0.0, behind_ratio=1.0, min_pixels=1)
+    sampler = PasteAnomalySampler(
+        objects=Shelf(), max_categories=7, anomaly_ratio=1.0, decoy_ratio=0.0, behind_ratio=1.0, min_pixels=1
+    )
     rng = np.random.default_rng(0)
     for _ in range(30):
         results = clip(object_masks=everything, object_words=[[]])
@@ -149,7 +157,9 @@ def test_a_target_that_would_be_hidden_comes_to_the_front():
 
 def test_decoys_stay_behind_what_hides_them():
     everything = np.ones((1, 4, 24, 32), bool)
-    sampler = PasteAnomalySampler(objects=Shelf(), anomaly_ratio=0.0, decoy_ratio=1.0, behind_ratio=1.0, min_pixels=1)
+    sampler = PasteAnomalySampler(
+        objects=Shelf(), max_categories=7, anomaly_ratio=0.0, decoy_ratio=1.0, behind_ratio=1.0, min_pixels=1
+    )
     results = clip(object_masks=everything, object_words=[[]])
     original = results['frames'].copy()
     out = sampler._apply(results, sampler._draw(results, np.random.default_rng(0)))
@@ -157,7 +167,7 @@ def test_decoys_stay_behind_what_hides_them():
 
 
 def test_words_of_the_clips_own_objects_are_neither_absent_nor_pasted_as_target():
-    sampler = PasteAnomalySampler(objects=Shelf(), anomaly_ratio=1.0, decoy_ratio=0.0, min_pixels=1)
+    sampler = PasteAnomalySampler(objects=Shelf(), max_categories=7, anomaly_ratio=1.0, decoy_ratio=0.0, min_pixels=1)
     rng = np.random.default_rng(0)
     for _ in range(30):
         plan = sampler._draw(clip(num_objects=1, object_words=[['RED', 'green dot']]), rng)
@@ -183,6 +193,7 @@ def test_objects_of_a_coco_file_in_plain_footage(tmp_path):
                 type='PasteAnomalySampler',
                 objects=dict(objects, pipeline=LOADING),
                 anomaly_ratio=1.0,
+                max_categories=7,
                 decoy_ratio=0.0,
                 blend_margin=0,
                 flip_ratio=0.0,
@@ -227,6 +238,7 @@ def test_objects_of_a_coco_file_in_plain_footage(tmp_path):
         (dict(blending='magic'), r"blending must be one of \('feather', 'seamless'\), got 'magic'"),
         (dict(blend_margin=-1), r'blend_margin must be at least 0, got -1'),
         (dict(max_categories=1), r'max_categories must be at least 2, got 1'),
+        (dict(max_categories=8), r'max_categories must be at most the 7 words of objects, got 8'),
         (dict(num_templates=0), r'num_templates must be at least 1'),
         (dict(min_pixels=0), r'min_pixels must be at least 1'),
     ],
@@ -245,13 +257,13 @@ def test_a_source_without_words_has_nothing_to_name():
 
 def test_a_source_without_masks(monkeypatch):
     monkeypatch.setattr(Shelf, '__getitem__', lambda self, item: dict(frames=np.zeros((1, 4, 4, 3)), video_id='i3'))
-    sampler = PasteAnomalySampler(objects=Shelf(), anomaly_ratio=1.0)
+    sampler = PasteAnomalySampler(objects=Shelf(), anomaly_ratio=1.0, max_categories=7)
     with pytest.raises(DataError, match=r"'shelf' of objects, 'i3': .* lacks object_masks, object_words"):
         sampler.transform(clip())
 
 
 def test_a_vocabulary_of_which_nothing_is_absent():
-    sampler = PasteAnomalySampler(objects=Shelf(extra=()), anomaly_ratio=0.0, decoy_ratio=0.0, min_pixels=1)
+    sampler = PasteAnomalySampler(objects=Shelf(extra=()), anomaly_ratio=0.0, decoy_ratio=0.0, max_categories=5)
     with pytest.raises(DataError, match=r"'yard', 'v': every one of the 5 words .*'shelf' is present.* extra_words"):
         sampler.transform(clip(present_words=Shelf(extra=()).vocabulary))
 
