@@ -87,7 +87,7 @@ def wrap_words(words: Sequence[str], width: float, measure) -> list[list[int]]:
     Returns:
         the numbers of the words of each line; a word that is too long has a line of its own.
 
-    >>> wrap_words(['red star', 'ring', 'cross'], 17, len)
+    >>> wrap_words(['red star', 'ring', 'cross'], 18, len)
     [[0, 1], [2]]
     """
     lines: list[list[int]] = []
