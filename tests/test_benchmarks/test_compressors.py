@@ -10,6 +10,7 @@ from benchmarks import compressors as benchmark
 from tests.conftest import run_python
 
 
+@pytest.mark.slow
 def test_small_run_prints_every_row_and_writes_the_figures(tmp_path):
     figures = tmp_path / 'speed.json'
     options = ['--sizes', '96x16', '--long', '160x8', '--repeats', '1', '--json', figures]

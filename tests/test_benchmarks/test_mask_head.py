@@ -8,7 +8,8 @@ from benchmarks.mask_head import parse_args, segmenter_config
 from tests.conftest import run_python
 
 
-@pytest.mark.parametrize('arch', ['conv', pytest.param('sam2_tiny', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('arch', ['conv', 'sam2_tiny'])
 def test_quick_run_prints_every_row(arch):
     """It stops by itself if the cache changes a bit, or if a frame is encoded twice."""
     printed = run_python('benchmarks/mask_head.py', '--quick', '--arch', arch, '--image-size', '96').stdout

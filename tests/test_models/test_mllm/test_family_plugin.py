@@ -80,6 +80,7 @@ def test_equals_plain_transformers(idefics3, make_clip):
     assert ours.num_tokens_before == [48]
 
 
+@pytest.mark.slow
 def test_trains_and_tests_through_the_tools(idefics3, small_world, tmp_path):
     (tmp_path / 'idefics3_family.py').write_text(code_of_the_page())
     config = tmp_path / 'idefics3.py'
