@@ -23,7 +23,8 @@ import numpy as np
 from mmengine.logging import print_log
 
 from lavida_mm.datasets.vocabulary import Vocabulary
-from lavida_mm.utils.errors import describe_error
+from lavida_mm.utils.errors import DataError, describe_error
+from lavida_mm.utils.safe_pickle import parse_plain_pickle
 
 __all__ = ['StoredIndex', 'cache_folder', 'describe_files', 'digest', 'open_index', 'write_index']
 
@@ -121,15 +122,26 @@ def write_index(
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix='.writing-', suffix=path.suffix, dir=path.parent)  # mode 0600
         with os.fdopen(handle, 'w+b') as file:
-            _write(file, key, items, vocabulary, pickle.dumps((dict(state), list(reports)), protocol=4))
+            _write(file, key, items, vocabulary, _dump_plain((dict(state), list(reports))))
         os.replace(temporary, path)
-    except OSError as error:
+    except (OSError, DataError) as error:
         print_log(f'{path}: the index cannot be kept: {describe_error(error)}', logger='current', level=WARNING)
         return False
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
     return True
+
+
+def _dump_plain(value: Any) -> bytes:
+    """A pickle that can be read without running code.
+
+    Raises:
+        DataError: the value holds other than plain data.
+    """
+    data = pickle.dumps(value, protocol=4)
+    parse_plain_pickle(data, 'an item of the index')
+    return data
 
 
 def _write(file: BinaryIO, key: str, items: Iterable[Any], vocabulary: Vocabulary, extras: bytes) -> None:
@@ -148,7 +160,7 @@ def _write(file: BinaryIO, key: str, items: Iterable[Any], vocabulary: Vocabular
 
     start, ends = align(), []
     for item in items:
-        put(pickle.dumps(item, protocol=4))
+        put(_dump_plain(item))
         ends.append(file.tell() - start)
     sections['data_bytes'] = ('uint8', start, ends[-1] if ends else 0)
     arrays: dict[str, np.ndarray] = {
@@ -182,7 +194,7 @@ def open_index(path: Path, key: str) -> StoredIndex | None:
             return _open(file, path, key)
     except FileNotFoundError:
         return None
-    except (IndexFaultError, OSError) as error:
+    except (IndexFaultError, DataError, OSError) as error:
         print_log(
             f'{path}: the kept index is not used and will be made anew: {describe_error(error)}',
             logger='current',
@@ -211,17 +223,17 @@ def _open(file: BinaryIO, path: Path, key: str) -> StoredIndex | None:
         return None
     if _checksum(file, PREFIX.size, place) != checksum:  # read, not mapped: mapped pages count as memory in use
         raise IndexFaultError('it is damaged')
-    return _map(file, content['sections'])
+    return _map(file, path, content['sections'])
 
 
-def _map(file: BinaryIO, sections: Mapping[str, tuple[str, int, int]]) -> StoredIndex:
+def _map(file: BinaryIO, path: Path, sections: Mapping[str, tuple[str, int, int]]) -> StoredIndex:
     whole = np.memmap(file, dtype=np.uint8, mode='r').view(np.ndarray)
     arrays = {}
     for name, (kind, start, number) in sections.items():
         dtype = np.dtype(kind)
         arrays[name] = whole[start : start + number * dtype.itemsize].view(dtype)
     words = {name.partition('.')[2]: array for name, array in arrays.items() if name.startswith('vocabulary.')}
-    state, reports = pickle.loads(arrays['extras'].tobytes())
+    state, reports = parse_plain_pickle(arrays['extras'].tobytes(), path)
     return StoredIndex(arrays['data_bytes'], arrays['data_address'], Vocabulary.from_arrays(words), state, reports)
 
 

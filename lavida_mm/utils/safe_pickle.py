@@ -7,7 +7,7 @@ from typing import Any
 
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['load_plain_pickle']
+__all__ = ['load_plain_pickle', 'parse_plain_pickle']
 
 # Text of Python 2 is bytes in a pickle. Latin-1 gives every byte a character, so the second try always ends.
 TEXT_ENCODINGS = ('utf-8', 'latin-1')
@@ -52,13 +52,26 @@ def load_plain_pickle(path: Path) -> Any:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f'{path}: {error.strerror or error}') from error
+    return parse_plain_pickle(data, path)
+
+
+def parse_plain_pickle(data: bytes, where: str | Path) -> Any:
+    """As :func:`load_plain_pickle`, of bytes.
+
+    Args:
+        data: the pickle.
+        where: whose bytes these are, for the error.
+
+    Raises:
+        DataError: they are cut short, no pickle, or name a class or a function.
+    """
     for encoding in TEXT_ENCODINGS:
         try:
             return _PlainUnpickler(io.BytesIO(data), encoding=encoding).load()
         except _NamedClassError as error:
-            raise DataError(f'{path}: must hold plain data only, got a pickle that names {error}') from error
+            raise DataError(f'{where}: must hold plain data only, got a pickle that names {error}') from error
         except UnicodeDecodeError:
             continue
         except BROKEN as error:
-            raise DataError(f'{path}: is no whole pickle: {error or type(error).__name__}') from error
+            raise DataError(f'{where}: is no whole pickle: {error or type(error).__name__}') from error
     raise AssertionError('Latin-1 decodes every byte')

@@ -240,3 +240,18 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr('pathlib.Path.home', no_home)
     assert index_cache.cache_folder() is None
+
+
+def test_an_index_holds_plain_data_only_and_runs_nothing(tmp_path, monkeypatch):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / 'exploded'),)
+
+    path = tmp_path / 'cache' / 'a.index'
+    assert not write_index(path, 'key', [dict(a=Bomb())], Vocabulary(['a']), {}, [])
+    assert not write_index(path, 'key', [dict(a=1)], Vocabulary(['a']), dict(state=Bomb()), [])
+    assert not path.exists()
+    monkeypatch.setattr(index_cache, '_dump_plain', lambda value: pickle.dumps(value, protocol=4))  # another's index
+    assert write_index(path, 'key', [dict(a=1)], Vocabulary(['a']), dict(state=Bomb()), [])
+    assert open_index(path, 'key') is None
+    assert not (tmp_path / 'exploded').exists()

@@ -25,6 +25,7 @@ from lavida_mm.datasets.vocabulary import Vocabulary
 from lavida_mm.datasets.words import check_words
 from lavida_mm.registry import TRANSFORMS
 from lavida_mm.utils.errors import DataError, describe_error
+from lavida_mm.utils.safe_pickle import parse_plain_pickle
 
 __all__ = ['FaultLog', 'PseudoAnomalySource', 'build_pipeline']
 
@@ -226,10 +227,17 @@ class PseudoAnomalySource(BaseDataset):
 
     def get_data_info(self, idx: int) -> dict:
         """One item as the pipeline gets it."""
-        info = super().get_data_info(idx)
+        info = super().get_data_info(idx) if self._stored is None else self._read_item(self._stored[0], idx)
         info['source'] = self.name
         info['vocabulary'] = self.vocabulary
         return info
+
+    def _read_item(self, path: Path, idx: int) -> dict:
+        """One item of the index on disk, as mmengine gives it, but without running what a pickle may hold."""
+        place = range(len(self))[idx]
+        start = int(self.data_address[place - 1]) if place else 0
+        data = self.data_bytes[start : int(self.data_address[place])].tobytes()
+        return {**parse_plain_pickle(data, path), 'sample_idx': place}
 
     def prepare_data(self, idx: int) -> Any:
         """One item through the pipeline; what readers of others raise for a bad file becomes a DataError."""

@@ -228,7 +228,7 @@ def _open_mask(path: str) -> None:
     try:
         with Image.open(path) as image:
             image.load()
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for files that are cut or damaged
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for PNG files that are cut or damaged
         raise DataError(f'{path}: is no mask that can be read: {error}') from error
 
 
