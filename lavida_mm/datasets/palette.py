@@ -7,10 +7,23 @@ from PIL import Image
 
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['MAX_NUMBER', 'UNDECIDED', 'list_numbers', 'read_palette']
+__all__ = ['MAX_NUMBER', 'UNDECIDED', 'list_numbers', 'read_mask', 'read_palette']
 
 UNDECIDED = 255  # DAVIS marks pixels that no one could assign
 MAX_NUMBER = 254
+
+
+def read_mask(file: str | Path) -> tuple[str, np.ndarray]:
+    """Pillow's mode of an image and its pixels.
+
+    Raises:
+        DataError: the file is missing, or no image that can be read.
+    """
+    try:
+        with Image.open(file) as image:
+            return image.mode, np.array(image)
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for PNG files that are cut or damaged
+        raise DataError(f'{file}: is no mask that can be read: {error}') from error
 
 
 def read_palette(file: str | Path) -> np.ndarray:
@@ -19,11 +32,7 @@ def read_palette(file: str | Path) -> np.ndarray:
     Raises:
         DataError: the file is missing, no image that can be read, or holds colours.
     """
-    try:
-        with Image.open(file) as image:
-            mode, ids = image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for PNG files that are cut or damaged
-        raise DataError(f'{file}: is no mask that can be read: {error}') from error
+    mode, ids = read_mask(file)
     if mode not in ('P', 'L') or ids.ndim != 2:
         raise DataError(f'{file}: must be a palette or gray image, got mode {mode!r}')
     return ids

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from lavida_mm.datasets.masks import find_mask_fault, find_run_fault
+from lavida_mm.datasets.palette import read_mask
 from lavida_mm.datasets.sources.base_source import PseudoAnomalySource
 from lavida_mm.datasets.video_reader import IMAGE_SUFFIXES, open_video, read_image
 from lavida_mm.registry import DATASETS
@@ -202,11 +201,11 @@ def _files(info: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[str], Any]]
     for file in (info.get('frame_files') or {}).values():
         yield file, read_image
     for file in (info.get('mask_files') or {}).values():
-        yield file, _open_mask
+        yield file, read_mask
     if info.get('mask_folder'):
         for path in sorted(Path(info['mask_folder']).iterdir()):
             if path.suffix.lower() in IMAGE_SUFFIXES:
-                yield str(path), _open_mask
+                yield str(path), read_mask
     if info.get('img_path'):
         yield info['img_path'], read_image
     if info.get('path'):
@@ -222,14 +221,6 @@ def _find_mask_faults(info: Mapping[str, Any]) -> Iterator[str]:
                 fault = find_mask_fault(mask, height, width) or find_run_fault(mask, height, width)
                 if fault:
                     yield f'frame {frame}: {fault}'
-
-
-def _open_mask(path: str) -> None:
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for PNG files that are cut or damaged
-        raise DataError(f'{path}: is no mask that can be read: {error}') from error
 
 
 def _read_video(path: str) -> None:

@@ -4,15 +4,13 @@ from pathlib import Path
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from PIL import Image
 
+from lavida_mm.datasets.palette import UNDECIDED, read_mask
 from lavida_mm.datasets.readers.image_folder_reader import ImageFolderReader
 from lavida_mm.registry import TRANSFORMS
 from lavida_mm.utils.errors import DataError
 
 __all__ = ['LoadForegroundMasks']
-
-UNDECIDED = 255  # DAVIS marks pixels that no one could assign
 
 
 @TRANSFORMS.register_module()
@@ -47,11 +45,7 @@ class LoadForegroundMasks(BaseTransform):
 
 def _read_numbers(file: Path, shape: tuple[int, int]) -> np.ndarray:
     """Numbers of the objects, uint8 (H, W), 0 where there is none."""
-    try:
-        with Image.open(file) as image:
-            mode, pixels = image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for PNG files that are cut or damaged
-        raise DataError(f'{file}: is no mask that can be read: {error}') from error
+    mode, pixels = read_mask(file)
     if mode not in ('P', 'L', '1'):
         raise DataError(f'{file}: must be a palette, gray or black-and-white image, got mode {mode!r}')
     if pixels.shape != shape:
