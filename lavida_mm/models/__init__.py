@@ -19,7 +19,7 @@ from lavida_mm.models.lavida import LAVIDA
 from lavida_mm.models.losses import CategoryLoss, DiceLoss, FocalLoss, MaskIoULoss, ObjectScoreLoss
 from lavida_mm.models.mask_heads import SAM, SAM2, AnomalyMaskHead, ConvImageEncoder
 from lavida_mm.models.mllm import MLLMBackbone
-from lavida_mm.models.pretrain import PixelTextPretrainer
+from lavida_mm.models.pretrain import MLLMPretrainer, PixelTextPretrainer
 from lavida_mm.models.projectors import MLPProjector, MultiScaleSemanticProjector, PixelTextSimilarity, QFormerProjector
 from lavida_mm.models.text_encoders import CLIPTextEncoder, MLLMTextEncoder, SigLIP2TextEncoder
 
@@ -35,6 +35,7 @@ __all__ = [
     'DiceLoss',
     'FocalLoss',
     'MLLMBackbone',
+    'MLLMPretrainer',
     'MLLMTextEncoder',
     'MLPProjector',
     'MaskIoULoss',

@@ -1,5 +1,6 @@
 """Transforms, from loading to packing."""
 
+from lavida_mm.datasets.transforms.ask_about_objects import AskAboutObjects
 from lavida_mm.datasets.transforms.load_clip_frames import LoadClipFrames
 from lavida_mm.datasets.transforms.load_clip_objects import LoadClipObjects
 from lavida_mm.datasets.transforms.load_foreground_masks import LoadForegroundMasks
@@ -14,6 +15,7 @@ from lavida_mm.datasets.transforms.resize import ResizeFrames
 from lavida_mm.datasets.transforms.sample_clip import SampleClip
 
 __all__ = [
+    'AskAboutObjects',
     'LoadClipFrames',
     'LoadClipObjects',
     'LoadForegroundMasks',

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,13 +22,20 @@ from lavida_mm.models.mllm.loading import (
     load_processor,
 )
 from lavida_mm.models.mllm.saved_state import check_saved_state, drop_frozen, expect_trained
-from lavida_mm.models.mllm.sequences import IGNORE, PromptWriter, TokenSequence, keep_visual_tokens, pad_batch
-from lavida_mm.models.mllm.visual_tokens import check_pixel_budget
+from lavida_mm.models.mllm.sequences import (
+    IGNORE,
+    PromptWriter,
+    TokenSequence,
+    Turn,
+    keep_visual_tokens,
+    pad_batch,
+)
+from lavida_mm.models.mllm.visual_tokens import Grid, check_pixel_budget
 from lavida_mm.models.pretrained import builds_on_meta, find_pretrained
 from lavida_mm.registry import MODELS
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['MLLMBackbone', 'MLLMOutput']
+__all__ = ['ConversationOutput', 'MLLMBackbone', 'MLLMOutput']
 
 TRAINED_EMBEDDINGS = ('seg', 'all', 'none')
 
@@ -48,6 +55,32 @@ class MLLMOutput:
     loss: Tensor
     num_tokens_before: list[int]
     num_tokens_after: list[int]
+
+
+@dataclass
+class ConversationOutput:
+    """What reading B conversations gives.
+
+    Attributes:
+        loss: cross entropy of the answers' tokens, ().
+        visual_tokens: at the language model's input, (L_i, C) of each clip.
+        visual_states: last hidden states at the same places, (L_i, D).
+        grids: numbers of patches in time, height and width; None in families without.
+    """
+
+    loss: Tensor
+    visual_tokens: list[Tensor]
+    visual_states: list[Tensor]
+    grids: list[Grid | None]
+
+
+class _Reading(NamedTuple):
+    """One pass of the language model over a batch."""
+
+    hidden: Tensor  # (B, L, D)
+    ids: Tensor  # (B, L)
+    labels: Tensor  # (B, L)
+    visual: list[VisualTokens]
 
 
 @MODELS.register_module()
@@ -242,15 +275,67 @@ class MLLMBackbone(BaseModule):
             DataError: no words, or a prompt that exceeds the model's context.
             ValueError: a filter for a vision tower that cannot leave patches out.
         """
-        if self.writer is None:
-            raise RuntimeError('MLLMBackbone was built on the meta device: it has shapes but no weights')
         samples = [self._prepare(clip) for clip in clips]
-        kept = self._filter(samples, token_filter)  # B x (L'_i,), or None
-        visual = self._look(samples, kept)
         sequences = [
-            self._write(words, int(template), sample)
+            self._fit(self.prompt_writer.write(words, int(template), sample), sample)
             for words, template, sample in zip(categories, templates, samples, strict=True)
         ]
+        reading = self._run(samples, sequences, compressor, token_filter)
+        return MLLMOutput(
+            seg_states=reading.hidden[reading.ids == self.prompt_writer.seg_id],  # (B, D)
+            loss=self._answer_loss(reading.hidden, reading.labels),
+            num_tokens_before=[sample.num_tokens for sample in samples],
+            num_tokens_after=[len(row.tokens) for row in reading.visual],
+        )
+
+    def converse(self, clips: Sequence[Tensor], conversations: Sequence[Sequence[Turn]]) -> ConversationOutput:
+        """Read B conversations about clips, all of whose visual tokens are kept.
+
+        Args:
+            clips: as for :meth:`forward`.
+            conversations: questions and answers about each clip.
+
+        Raises:
+            DataError: a conversation without turns, or one that exceeds the model's context.
+        """
+        samples = [self._prepare(clip) for clip in clips]
+        sequences = [
+            self._fit(self.prompt_writer.write_turns(turns, sample), sample)
+            for turns, sample in zip(conversations, samples, strict=True)
+        ]
+        reading = self._run(samples, sequences)
+        lengths = [len(sequence.ids) for sequence in sequences]
+        return ConversationOutput(
+            loss=self._answer_loss(reading.hidden, reading.labels),
+            visual_tokens=[row.tokens for row in reading.visual],
+            visual_states=[
+                row[-length:][sequence.is_visual]
+                for row, length, sequence in zip(reading.hidden, lengths, sequences, strict=True)
+            ],
+            grids=[sample.grid for sample in samples],
+        )
+
+    @property
+    def prompt_writer(self) -> PromptWriter:
+        """What writes the prompts.
+
+        Raises:
+            RuntimeError: the backbone was built on the meta device.
+        """
+        if self.writer is None:
+            raise RuntimeError('MLLMBackbone was built on the meta device: it has shapes but no weights')
+        return self.writer
+
+    def _run(
+        self,
+        samples: list[VisualInput],
+        sequences: list[TokenSequence],
+        compressor: TokenCompressor | None = None,
+        token_filter: StaticTokenFilter | None = None,
+    ) -> _Reading:
+        """Look at the samples, shorten their sequences, and read these."""
+        kept = self._filter(samples, token_filter)  # B x (L'_i,), or None
+        visual = self._look(samples, kept)
         positions = self._locate(sequences, samples)  # B x (P, L_i)
         if compressor is not None:
             merges = compressor([row.tokens for row in visual])
@@ -262,22 +347,16 @@ class MLLMBackbone(BaseModule):
         if kept is not None:
             for row, indices in enumerate(kept):
                 sequences[row], positions[row] = keep_visual_tokens(sequences[row], positions[row], indices)
-        hidden, ids, labels = self._read(sequences, visual, positions)  # (B, L, D), (B, L), (B, L)
-        return MLLMOutput(
-            seg_states=hidden[ids == self.writer.seg_id],  # (B, D)
-            loss=self._answer_loss(hidden, labels),
-            num_tokens_before=[sample.num_tokens for sample in samples],
-            num_tokens_after=[len(row.tokens) for row in visual],
-        )
+        hidden, ids, labels = self._read(sequences, visual, positions)
+        return _Reading(hidden, ids, labels, visual)
 
     def _prepare(self, clip: Tensor) -> VisualInput:
-        assert self.writer is not None  # forward has seen to it
         if clip.ndim != 4 or clip.shape[1] != 3 or 0 in clip.shape or clip.dtype != torch.uint8:
             raise DataError(
                 f'a clip must be uint8 frames (T, 3, H, W), at least one, got {clip.dtype} {tuple(clip.shape)}'
             )
         budget = self.pixel_budget(len(clip) > 1, self.training)
-        return self.family.prepare(self.writer.processor, self.choose_frames(clip.to(self.model.device)), budget)
+        return self.family.prepare(self.prompt_writer.processor, self.choose_frames(clip.to(self.model.device)), budget)
 
     def _filter(self, samples: list[VisualInput], token_filter: StaticTokenFilter | None) -> list[Tensor] | None:
         """Which visual tokens of each sample are computed, sorted indices (L'_i,)."""
@@ -298,14 +377,13 @@ class MLLMBackbone(BaseModule):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_vision):
             return self.family.embed(self.model, samples, kept)
 
-    def _write(self, words: Sequence[str], template: int, sample: VisualInput) -> TokenSequence:
-        assert self.writer is not None
-        sequence = self.writer.write(words, template, sample)
+    def _fit(self, sequence: TokenSequence, sample: VisualInput) -> TokenSequence:
+        """The sequence on the model's device, or DataError where it is longer than the context."""
         limit = self.model.config.get_text_config().max_position_embeddings
         if len(sequence.ids) > limit:
             raise DataError(
-                f'the prompt of {len(words)} words and {sample.num_tokens} visual tokens has {len(sequence.ids)} '
-                f'tokens, more than the context of {limit} of {self.pretrained}'
+                f'the prompt with its {sample.num_tokens} visual tokens has {len(sequence.ids)} tokens, more than the '
+                f'context of {limit} of {self.pretrained}'
             )
         return TokenSequence(*(row.to(sample.pixels.device) for row in sequence))
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import torch
@@ -12,10 +13,17 @@ from lavida_mm.models.mllm.families import VisualInput
 from lavida_mm.models.mllm.prompts import SEG_TOKEN, build_answer, build_question
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['IGNORE', 'PromptWriter', 'TokenSequence', 'keep_visual_tokens', 'pad_batch']
+__all__ = ['IGNORE', 'PromptWriter', 'TokenSequence', 'Turn', 'keep_visual_tokens', 'pad_batch']
 
 IGNORE = -100  # label of tokens that the language-model loss leaves out
 QUESTION_MARK, ANSWER_MARK = 'QUESTION-HERE', 'ANSWER-HERE'
+
+
+class Turn(NamedTuple):
+    """One question about what is shown, and its answer."""
+
+    question: str
+    answer: str
 
 
 class TokenSequence(NamedTuple):
@@ -23,7 +31,7 @@ class TokenSequence(NamedTuple):
 
     Attributes:
         ids: (L,).
-        labels: the ids of the answer, IGNORE elsewhere, (L,).
+        labels: the ids of the answers, IGNORE elsewhere, (L,).
         is_visual: where visual tokens stand, bool (L,).
     """
 
@@ -33,7 +41,7 @@ class TokenSequence(NamedTuple):
 
 
 class PromptWriter:
-    """Writes the conversation of one question and its answer in the model's own chat format.
+    """Writes conversations of questions and answers in the model's own chat format.
 
     Args:
         processor: of transformers, with tokenizer and chat template. ``<SEG>`` is added to the tokenizer if it
@@ -58,7 +66,9 @@ class PromptWriter:
         if not (processor.chat_template or self.tokenizer.chat_template):
             raise DataError(f'{self.tokenizer.name_or_path}: chat_template: must be there to write a prompt')
         self.reserved = sorted({*self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()})
-        self._frames = {is_video: self._frame(is_video) for is_video in (False, True)}
+        self._frames: dict[tuple[bool, int], list[str]] = {}
+        for is_video in (False, True):
+            self._frame(is_video, 1)  # a template that does not fit is an error from the start
 
     def write(self, categories: Sequence[str], template: int, sample: VisualInput) -> TokenSequence:
         """Tokenise one sample.
@@ -72,57 +82,91 @@ class PromptWriter:
             DataError: no word, a word that the tokenizer reads as a special token, or a chat template that does not
                 show the question once and the answer with its ``<SEG>`` once.
         """
-        head, middle, tail = self._frames[sample.is_video]
-        shown = [sample.text]
-        images, videos = ([], shown) if sample.is_video else (shown, [])
-        (head,), _ = self.processor.get_text_with_replacements([head], images, videos)
-        prompt = head + build_question(categories, template, self.reserved) + middle
-        answer = build_answer(template) + tail
-        ids, is_answer = self._tokenise_runs(prompt, answer, sample.placeholder)
-        if (count := int((ids == self.seg_id).sum())) != 1:
+        question = build_question(categories, template, self.reserved)
+        sequence = self._write([Turn(question, build_answer(template))], sample)
+        if (count := int((sequence.ids == self.seg_id).sum())) != 1:
             raise DataError(
                 f'{self.tokenizer.name_or_path}: a conversation must hold exactly one {SEG_TOKEN}, got {count}'
             )
-        labels = torch.where(is_answer, ids, IGNORE)
+        return sequence
+
+    def write_turns(self, turns: Sequence[Turn], sample: VisualInput) -> TokenSequence:
+        """Tokenise a conversation about one sample; later turns see earlier ones.
+
+        Args:
+            turns: at least one.
+            sample: what is shown, before the first question.
+
+        Raises:
+            DataError: no turn, a blank text, or one that the tokenizer reads as a special token.
+        """
+        if not turns:
+            raise DataError('a conversation must have at least one turn, got none')
+        for text in (text for turn in turns for text in turn):
+            if not text.strip():
+                raise DataError(f'a conversation must not hold a blank question or answer, got {text!r}')
+            for token in self.reserved:
+                if token in text:
+                    raise DataError(f'conversation: {text!r} contains {token!r}, which the model reads as special')
+        return self._write(turns, sample)
+
+    def _write(self, turns: Sequence[Turn], sample: VisualInput) -> TokenSequence:
+        head, *between, tail = self._frame(sample.is_video, len(turns))
+        shown = [sample.text]
+        images, videos = ([], shown) if sample.is_video else (shown, [])
+        (head,), _ = self.processor.get_text_with_replacements([head], images, videos)
+        runs = [(head, False)]  # texts, and whether the model has to say them
+        for number, turn in enumerate(turns):
+            after = tail if number == len(turns) - 1 else between[2 * number + 1]
+            alike = takewhile(lambda pair: pair[0] == pair[1], zip(after, tail, strict=False))
+            said = sum(1 for _ in alike)  # what ends an answer is part of it
+            runs += [(turn.question + between[2 * number], False), (turn.answer + after[:said], True)]
+            runs.append((after[said:], False))
+        ids, is_answer = self._tokenise_runs(runs, sample.placeholder)
         is_visual = ids == sample.placeholder
         is_visual &= is_visual.cumsum(0) <= sample.num_tokens
         assert int(is_visual.sum()) == sample.num_tokens, 'the processor wrote fewer placeholders than tokens'
-        return TokenSequence(ids, labels, is_visual)
+        return TokenSequence(ids, torch.where(is_answer, ids, IGNORE), is_visual)
 
     def _tokenise(self, text: str, **settings: Any) -> Any:
         return self.tokenizer(text, add_special_tokens=False, **settings)
 
-    def _tokenise_runs(self, prompt: str, answer: str, placeholder: int) -> tuple[Tensor, Tensor]:
-        """Ids (L,) of prompt and answer, and which of them belong to the answer.
+    def _tokenise_runs(self, runs: Sequence[tuple[str, bool]], placeholder: int) -> tuple[Tensor, Tensor]:
+        """Ids (L,) of texts in a row, and which of them belong to texts that are marked as answers.
 
         Runs of placeholders, thousands of tokens long, pass the tokenizer as one token each.
         """
         token = self.tokenizer.convert_ids_to_tokens(placeholder)
         run = re.compile(f'(?:{re.escape(token)})+')
-        lengths = torch.tensor([len(found) // len(token) for found in run.findall(prompt)])
-        short = run.sub(token, prompt)
+        lengths = [len(found) // len(token) for text, said in runs if not said for found in run.findall(text)]
+        short = [text if said else run.sub(token, text) for text, said in runs]
         # In one go, since a blank before the answer can belong to its first word.
-        encoded = self._tokenise(short + answer, return_offsets_mapping=True)
+        encoded = self._tokenise(''.join(short), return_offsets_mapping=True)
         ids = torch.tensor(encoded['input_ids'])
-        is_answer = torch.tensor([end > len(short) for _, end in encoded['offset_mapping']])
+        letters = torch.tensor([said for text, (_, said) in zip(short, runs, strict=True) for _ in text])
+        ends = torch.tensor([end for _, end in encoded['offset_mapping']])
+        is_answer = letters[(ends - 1).clamp(min=0)]  # by its last letter
         repeats = torch.ones_like(ids)
-        repeats[(ids == placeholder) & ~is_answer] = lengths
+        repeats[(ids == placeholder) & ~is_answer] = torch.tensor(lengths)
         return ids.repeat_interleave(repeats), is_answer.repeat_interleave(repeats)
 
-    def _frame(self, is_video: bool) -> tuple[str, str, str]:
-        """What the chat template writes before the question, between question and answer, and after."""
-        shown = {'type': 'video' if is_video else 'image'}
-        messages = [
-            {'role': 'user', 'content': [shown, {'type': 'text', 'text': QUESTION_MARK}]},
-            {'role': 'assistant', 'content': [{'type': 'text', 'text': ANSWER_MARK}]},
-        ]
-        # SmolVLM's processor adds settings of its own and warns of them, unless there are some already.
-        text = self.processor.apply_chat_template(messages, tokenize=False, processor_kwargs={'padding': False})
-        if text.count(QUESTION_MARK) != 1 or text.count(ANSWER_MARK) != 1:
-            raise DataError(f'{self.tokenizer.name_or_path}: chat_template: must show question and answer once')
-        head, rest = text.split(QUESTION_MARK)
-        middle, tail = rest.split(ANSWER_MARK)
-        return head, middle, tail
+    def _frame(self, is_video: bool, num_turns: int) -> list[str]:
+        """What the chat template writes before, between and after the questions and answers, 2 x turns + 1 texts."""
+        if (is_video, num_turns) not in self._frames:
+            shown = [{'type': 'video' if is_video else 'image'}]
+            messages = []
+            for _ in range(num_turns):
+                messages += [
+                    {'role': 'user', 'content': [*shown, {'type': 'text', 'text': QUESTION_MARK}]},
+                    {'role': 'assistant', 'content': [{'type': 'text', 'text': ANSWER_MARK}]},
+                ]
+                shown = []
+            # SmolVLM's processor adds settings of its own and warns of them, unless there are some already.
+            text = self.processor.apply_chat_template(messages, tokenize=False, processor_kwargs={'padding': False})
+            if text.count(QUESTION_MARK) != num_turns or text.count(ANSWER_MARK) != num_turns:
+                raise DataError(f'{self.tokenizer.name_or_path}: chat_template: must show question and answer once')
+            self._frames[is_video, num_turns] = re.split(f'{QUESTION_MARK}|{ANSWER_MARK}', text)
+        return self._frames[is_video, num_turns]
 
 
 def keep_visual_tokens(sequence: TokenSequence, positions: Tensor, indices: Tensor) -> tuple[TokenSequence, Tensor]:

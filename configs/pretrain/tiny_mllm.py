@@ -1,0 +1,71 @@
+# A stand-in for the pretraining of a multimodal LLM, whose released weights the tiny model cannot use: it answers
+# questions about clips, and names what its visual tokens show. No question or answer names a held-out combination. The
+# clips are written on request: tools/dataset_tools/make_synthetic_world.py --parts behaviour_clips relation_clips
+_base_ = '../_base_/default_runtime.py'
+
+world = 'data/synthetic_world/'
+
+model = dict(
+    type='MLLMPretrainer',
+    mllm=dict(
+        type='MLLMBackbone',
+        pretrained='checkpoints/tiny/mllm',  # random
+        lora=None,
+        freeze_vision=False,
+        freeze_language=False,
+        train_embeddings='all',
+        frame_pixels=(16, 16),
+    ),
+    naming_weight=0.3,
+    word_groups=dict(
+        colour=['red', 'orange', 'yellow', 'green', 'cyan', 'blue', 'magenta', 'white'],
+        shape=['square', 'triangle', 'star', 'ring', 'cross'],
+        motion=['left', 'right', 'up', 'down', 'still', 'stops'],
+    ),
+)
+
+phrase_clip_loading = [
+    dict(type='SampleClip', num_frames=4, intervals=(1,)),
+    dict(type='LoadClipFrames', backend='pyav'),
+    dict(type='LoadClipObjects'),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='WeightedSourceSampler'),
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type='SourceMixture',
+        sources=dict(
+            behaviour_clips=dict(
+                type='CocoVidSource',
+                data_root=world + 'behaviour_clips',
+                ann_file='clips.json',
+                words='phrase',
+                expressions='meta_expressions.json',
+                pipeline=phrase_clip_loading,
+            ),
+            clips=dict(
+                type='CocoVidSource',
+                data_root=world + 'clips',
+                ann_file='clips.json',
+                pipeline=phrase_clip_loading,
+            ),
+        ),
+        shares=dict(behaviour_clips=0.7, clips=0.3),
+        pack=dict(type='AskAboutObjects'),
+    ),
+)
+
+max_iters = 2000
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
+    clip_grad=dict(max_norm=1.0),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.01),
+]

@@ -1,0 +1,141 @@
+"""Questions about a clip and their answers, from its objects and their words."""
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+
+from lavida_mm.datasets.distractors import draw_absent
+from lavida_mm.datasets.transforms.pack_vad_inputs import split_channels
+from lavida_mm.datasets.vocabulary import Vocabulary
+from lavida_mm.datasets.words import unique_words
+from lavida_mm.registry import TRANSFORMS
+from lavida_mm.structures import VADDataSample
+from lavida_mm.utils.checks import check_count, check_number
+from lavida_mm.utils.errors import DataError
+
+__all__ = ['AskAboutObjects']
+
+CAPTION = 'What is in the {scene}?'
+PRESENT = 'Is this in the {scene}: {word}?'
+WHICH = 'Which of these is in the {scene}: {words}?'
+NONE = 'none'
+
+
+@TRANSFORMS.register_module()
+class AskAboutObjects(BaseTransform):
+    """Write a conversation about a clip, and pack it for ``MLLMPretrainer``.
+
+    Three kinds of questions are drawn: what is there (a caption: one word or phrase of each object, in any order);
+    whether a word is true, half of the time it is; and which one of several is true, or none. What is asked for in
+    vain is drawn from the source's vocabulary, half of the time among what shares a word with what is there. A word
+    is true of an object that shows in more than half of the clip's frames, and absent where no object bears it.
+
+    Required keys: frames, uint8 (T, H, W, 3); object_masks, bool (N, T, H, W); object_words, list[N] of list[str];
+    vocabulary; video_id; source.
+
+    Returns:
+        dict with ``inputs``, uint8 (T, 3, H, W), and ``data_samples`` with ``gt_object_masks``, bool (N, T, H, W), and
+        the meta information ``conversation``, list of (question, answer), and ``object_words``.
+
+    Args:
+        num_questions: of a clip.
+        caption_ratio: probability that a question is for a caption.
+        which_ratio: probability that it is which one of several is true; else it is whether one is.
+        max_words: most words of such a list, at least 2.
+        near_ratio: probability that a word asked for in vain shares a word with what is there, where there is one.
+        candidates: how many absent words to look at for one that is near.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_questions: int = 6,
+        caption_ratio: float = 0.15,
+        which_ratio: float = 0.35,
+        max_words: int = 5,
+        near_ratio: float = 0.5,
+        candidates: int = 32,
+    ):
+        check_count('num_questions', num_questions)
+        check_count('max_words', max_words, least=2)
+        check_count('candidates', candidates)
+        for name, ratio in (('caption_ratio', caption_ratio), ('which_ratio', which_ratio), ('near_ratio', near_ratio)):
+            check_number(name, ratio, least=0)
+            if ratio > 1:
+                raise ValueError(f'{name} must be in [0, 1], got {ratio}')
+        if caption_ratio + which_ratio > 1:
+            raise ValueError(
+                f'caption_ratio and which_ratio must sum to 1 at most, got {caption_ratio} and {which_ratio}'
+            )
+        self.num_questions = num_questions
+        self.caption_ratio = caption_ratio
+        self.which_ratio = which_ratio
+        self.max_words = max_words
+        self.near_ratio = near_ratio
+        self.candidates = candidates
+
+    def transform(self, results: dict) -> dict:
+        rng = np.random.default_rng(np.random.randint(2**31))
+        masks = results['object_masks']
+        scene = 'image' if len(results['frames']) == 1 else 'video'
+        shown = masks.any(axis=(2, 3)).mean(axis=1) > 0.5  # (N,)
+        true = [words for words, seen in zip(results['object_words'], shown, strict=True) if seen and words]
+        draw = _WordDraw(results, self.near_ratio, self.candidates, rng)
+        conversation = [self._ask(scene, true, draw, rng) for _ in range(self.num_questions)]
+        sample = VADDataSample(
+            metainfo=dict(
+                video_id=results['video_id'],
+                source=results['source'],
+                object_words=results['object_words'],
+                conversation=conversation,
+            )
+        )
+        sample.gt_object_masks = torch.from_numpy(np.ascontiguousarray(masks))
+        return dict(inputs=torch.from_numpy(split_channels(results['frames'])), data_samples=sample)
+
+    def _ask(self, scene: str, true: list[list[str]], draw: '_WordDraw', rng: np.random.Generator) -> tuple[str, str]:
+        kind = rng.random()
+        if kind < self.caption_ratio:
+            said = unique_words(pick(true[int(place)], rng) for place in rng.permutation(len(true)))
+            return CAPTION.format(scene=scene), f'{", ".join(said) or NONE}.'
+        positive = bool(rng.random() < 0.5) and len(true) > 0
+        target = [pick(pick(true, rng), rng)] if positive else []
+        if kind < self.caption_ratio + self.which_ratio:
+            number = int(rng.integers(2, self.max_words + 1))
+            named = target + draw(number - len(target))
+            words = ', '.join(named[int(place)] for place in rng.permutation(len(named)))
+            return WHICH.format(scene=scene, words=words), f'{target[0] if positive else NONE}.'
+        return PRESENT.format(scene=scene, word=(target or draw(1))[0]), 'yes.' if positive else 'no.'
+
+
+class _WordDraw:
+    """Draws words of the vocabulary that no object of the clip bears."""
+
+    def __init__(self, results: dict, near_ratio: float, candidates: int, rng: np.random.Generator) -> None:
+        words = results['vocabulary']
+        self.words = words if isinstance(words, Vocabulary) else Vocabulary(words)
+        borne = [word for own in results['object_words'] for word in own]
+        self.present = self.words.find([*borne, *results.get('present_words', ())])
+        if len(self.words) == len(self.present):
+            raise DataError(
+                f'source {results["source"]!r}, {results["video_id"]!r}: every one of the {len(self.words)} words of '
+                'the vocabulary is present, none can be asked for in vain: give the source extra_words'
+            )
+        self.parts = {part for word in borne for part in word.split()}
+        self.near_ratio = near_ratio
+        self.candidates = candidates
+        self.rng = rng
+
+    def __call__(self, number: int) -> list[str]:
+        """At most ``number`` words, each once; fewer where there are not as many."""
+        absent = len(self.words) - len(self.present)
+        places = draw_absent(len(self.words), self.present, min(max(number, self.candidates), absent), self.rng)
+        found = [self.words[int(place)] for place in places]
+        if self.rng.random() < self.near_ratio:
+            found.sort(key=lambda word: -len(self.parts.intersection(word.split())))
+        return found[:number]
+
+
+def pick(options: list, rng: np.random.Generator):
+    """One of several, each as likely."""
+    return options[int(rng.integers(len(options)))]

@@ -1,0 +1,148 @@
+"""Conversations about clips: a stand-in for the pretraining of a multimodal LLM, for models too small to have any."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from lavida_mm.models.mllm import ConversationOutput, Turn
+from lavida_mm.registry import MODELS
+from lavida_mm.structures import VADDataSample
+from lavida_mm.utils.checks import check_number
+
+__all__ = ['MLLMPretrainer', 'assign_objects']
+
+UNKNOWN = -100  # torch's ignore_index
+LEAST_SHARE = 0.25  # of a visual token's square that an object must cover to be named there
+
+
+def assign_objects(masks: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """Give each visual token the object that covers most of what it shows.
+
+    Args:
+        masks: object masks, bool (N, T, H, W).
+        grid: numbers of tokens in time, height and width; an odd last frame is shown twice.
+
+    Returns:
+        Index of the object at each token, int64 (L,), L the product of ``grid``; -1 where none covers a quarter.
+    """
+    if not len(masks):
+        return masks.new_full((grid[0] * grid[1] * grid[2],), -1, dtype=torch.long)
+    num_frames = masks.shape[1]
+    per_token = -(-num_frames // grid[0])
+    shown = torch.arange(grid[0] * per_token, device=masks.device).clamp(max=num_frames - 1)
+    covered = F.adaptive_avg_pool3d(masks[:, shown].float(), grid)  # (N, t, h, w)
+    share, found = covered.flatten(1).max(dim=0)  # (L,)
+    return found.masked_fill(share < LEAST_SHARE, -1)
+
+
+@MODELS.register_module()
+class MLLMPretrainer(BaseModel):
+    """Trains a multimodal LLM by its own loss: the cross entropy of what it has to say.
+
+    It says the answers of conversations about clips. With ``naming_weight`` each visual token that shows an object also
+    says what it shows: of each group of words that exclude each other, the one that is said of the object. That is done
+    twice: by the language model's head from the last hidden state, and by the word embeddings from the token as the
+    vision tower hands it over, which brings what is seen and what is read into one space.
+
+    Args:
+        mllm: config of the multimodal LLM, ``MLLMBackbone``.
+        naming_weight: weight of the naming loss; 0: none. It needs a family whose tokens lie in a grid (Qwen's).
+        word_groups: for the naming loss, groups of words that exclude each other, one token each. Of an object of which
+            no word of a group is said, or more than one, the group says nothing.
+        data_preprocessor: config of the data preprocessor; ``VADDataPreprocessor`` where None.
+
+    Raises:
+        ValueError: a weight without groups, or a word that is not one token.
+    """
+
+    def __init__(
+        self,
+        *,
+        mllm: dict,
+        naming_weight: float = 0.0,
+        word_groups: dict[str, list[str]] | None = None,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        super().__init__(MODELS.build(data_preprocessor or dict(type='VADDataPreprocessor')))
+        check_number('naming_weight', naming_weight, least=0)
+        if bool(naming_weight) != bool(word_groups):
+            raise ValueError(
+                f'word_groups must be given with a naming_weight above 0 and not without, got {word_groups!r} with '
+                f'{naming_weight}'
+            )
+        self.mllm = MODELS.build(mllm)
+        self.naming_weight = naming_weight
+        self.word_groups = {name: list(words) for name, words in (word_groups or {}).items()}
+        self.group_tokens: dict[str, list[int]] = {}
+        if self.mllm.writer is not None:  # on the meta device there is no tokenizer
+            for name, words in self.word_groups.items():
+                self.group_tokens[name] = [self._find_token(name, word) for word in words]
+
+    def _find_token(self, group: str, word: str) -> int:
+        found = self.mllm.prompt_writer.tokenizer(f' {word}', add_special_tokens=False)['input_ids']
+        if len(found) != 1:
+            raise ValueError(
+                f'word_groups.{group}: {word!r} must be one token of {self.mllm.pretrained}, got {len(found)} tokens'
+            )
+        return found[0]
+
+    def forward(self, inputs: list[Tensor], data_samples: list[VADDataSample], mode: str = 'tensor'):
+        """Dispatch to :meth:`loss`; see :class:`LAVIDA` for the inputs."""
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        raise ValueError(f"mode must be 'loss': this model only pretrains, got {mode!r}")
+
+    def loss(self, inputs: list[Tensor], data_samples: list[VADDataSample]) -> dict[str, Tensor]:
+        """``loss_lm``, and ``loss_naming`` where it has a weight.
+
+        Args:
+            inputs: clips, uint8 (T, 3, H, W) each.
+            data_samples: ``conversation``, pairs of question and answer; for the naming loss ``gt_object_masks``, bool
+                (N, T, H, W), and ``object_words``, N lists of words.
+        """
+        read = self.mllm.converse(inputs, [[Turn(*turn) for turn in sample.conversation] for sample in data_samples])
+        losses = {'loss_lm': read.loss}
+        if self.naming_weight:
+            losses['loss_naming'] = self.naming_weight * self._naming_loss(read, data_samples)
+        return losses
+
+    def _naming_loss(self, read: ConversationOutput, data_samples: Sequence[VADDataSample]) -> Tensor:
+        """Cross entropy in each group, a mean over the visual tokens of which it says something, and summed, ()."""
+        model, patches = self.mllm.model, self.mllm.family.patch_grid
+        targets = []
+        for grid, sample in zip(read.grids, data_samples, strict=True):
+            if grid is None or patches is None:
+                raise ValueError(
+                    f'naming_weight={self.naming_weight} needs visual tokens that lie in a grid, which '
+                    f'{self.mllm.pretrained} ({model.config.model_type}) has not: take a Qwen model, or weight 0'
+                )
+            cells = (grid[0], grid[1] // patches.merge, grid[2] // patches.merge)
+            places = assign_objects(sample.gt_object_masks, cells)  # (L,), -1: the last row
+            targets.append(self._find_targets(sample.object_words).to(places.device)[places])
+        wanted = torch.cat(targets)  # (sum L, groups)
+        states, seen = torch.cat(read.visual_states), torch.cat(read.visual_tokens)  # (sum L, D), (sum L, C)
+        head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
+        total = read.loss.new_zeros(())
+        for group, tokens in enumerate(self.group_tokens.values()):
+            known = wanted[:, group] != UNKNOWN
+            if not known.any():
+                continue
+            for features, words in ((states, head), (seen, embedding)):
+                logits = F.linear(features[known].to(words.dtype), words[tokens])  # (known, words of the group)
+                total = total + F.cross_entropy(logits.float(), wanted[known, group])
+        return total
+
+    def _find_targets(self, object_words: Sequence[Sequence[str]]) -> Tensor:
+        """Which word of each group is said of each object, int64 (N + 1, groups); the last row, of no object, has none.
+
+        A word is said of an object where it stands in one of its words or phrases.
+        """
+        rows = []
+        for phrases in object_words:
+            said = {word for phrase in phrases for word in phrase.split()}
+            found = [[words.index(word) for word in words if word in said] for words in self.word_groups.values()]
+            rows.append([places[0] if len(places) == 1 else UNKNOWN for places in found])
+        return torch.tensor([*rows, [UNKNOWN] * len(self.word_groups)])

@@ -1,0 +1,128 @@
+"""Questions about clips: every answer is true, nothing is asked for in vain that is there."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from lavida_mm.datasets.transforms import AskAboutObjects
+from lavida_mm.utils.errors import DataError
+
+COLOURS, DOES = ('red', 'blue', 'green'), ('moving left', 'standing still', 'that stops and goes')
+VOCABULARY = [f'{colour} {shape} {does}' for colour in COLOURS for shape in ('star', 'ring') for does in DOES]
+WORDS = [
+    ['red star moving left'],
+    ['blue ring standing still', 'blue ring that stops and goes'],
+    ['green star moving left'],
+]
+
+
+def make_results(words=WORDS, num_frames=4, vocabulary=VOCABULARY, frames_of_last=1):
+    masks = np.zeros((len(words), num_frames, 8, 8), dtype=bool)
+    for index in range(len(words)):
+        last = index == len(words) - 1
+        masks[index, : frames_of_last if last else num_frames, index] = True
+    return dict(
+        frames=np.zeros((num_frames, 8, 8, 3), np.uint8), object_masks=masks, object_words=words,
+        vocabulary=vocabulary, video_id='v1', source='clips',
+    )  # fmt: skip
+
+
+def ask(transform, seed, **settings):
+    np.random.seed(seed)
+    return transform(make_results(**settings))['data_samples']
+
+
+def read(question):
+    """Kind of a question and the words that it names."""
+    kind, _, rest = question.rstrip('?').partition(': ')
+    return kind, rest.split(', ') if rest else []
+
+
+def test_every_answer_is_true():
+    """The last object shows in one frame of four: it is neither said to be there nor asked for in vain."""
+    transform = AskAboutObjects(num_questions=8)
+    true = {'red star moving left', *WORDS[1]}
+    kinds, yes = Counter(), Counter()
+    for seed in range(300):
+        for question, answer in ask(transform, seed).conversation:
+            kind, named = read(question)
+            kinds[kind] += 1
+            assert 'green star moving left' not in named
+            assert len(set(named)) == len(named)
+            there = [word for word in named if word in true]
+            said = answer.removesuffix('.')
+            if kind == 'What is in the video':
+                told = set(said.split(', '))
+                assert told <= true
+                assert len(told) == 2
+                continue
+            yes[kind] += bool(there)
+            assert len(there) <= 1
+            if kind == 'Which of these is in the video':
+                assert said == (there[0] if there else 'none')
+                assert 2 <= len(named) <= 5
+            else:
+                assert said == ('yes' if there else 'no')
+                assert len(named) == 1
+    total = kinds.total()
+    for kind, share in (('What is in the video', 0.15), ('Which of these is in the video', 0.35)):
+        assert abs(kinds[kind] / total - share) < 3.3 * np.sqrt(share * (1 - share) / total)  # 99.9 %
+    for kind, count in yes.items():
+        assert abs(count / kinds[kind] - 0.5) < 3.3 * np.sqrt(0.25 / kinds[kind])
+
+
+def test_what_is_asked_in_vain_is_near_to_what_is_there():
+    shares = {}
+    for ratio in (0.0, 1.0):
+        transform = AskAboutObjects(num_questions=8, caption_ratio=0, which_ratio=0, near_ratio=ratio)
+        parts = {part for own in WORDS for word in own for part in word.split()}
+        near = [
+            len(parts.intersection(read(question)[1][0].split()))
+            for seed in range(60)
+            for question, answer in ask(transform, seed).conversation
+            if answer == 'no.'
+        ]
+        shares[ratio] = np.mean(near)
+    assert shares[1.0] > shares[0.0] + 0.3
+
+
+def test_the_same_seed_asks_the_same():
+    transform = AskAboutObjects()
+    assert ask(transform, 3).conversation == ask(transform, 3).conversation
+    assert ask(transform, 3).conversation != ask(transform, 4).conversation
+
+
+def test_an_image_without_objects():
+    transform = AskAboutObjects(num_questions=20)
+    conversation = ask(transform, 0, words=[], num_frames=1).conversation
+    assert {answer for _, answer in conversation} == {'none.', 'no.'}
+    assert all('image' in question for question, _ in conversation)
+
+
+def test_packs_frames_and_objects():
+    np.random.seed(0)
+    packed = AskAboutObjects()(make_results())
+    assert packed['inputs'].shape == (4, 3, 8, 8)
+    assert packed['data_samples'].gt_object_masks.shape == (3, 4, 8, 8)
+    assert packed['data_samples'].object_words == WORDS
+
+
+def test_a_vocabulary_that_is_all_there():
+    with pytest.raises(DataError, match=r"source 'clips', 'v1': every one of the 2 words.*extra_words"):
+        ask(AskAboutObjects(), 0, words=[['a'], ['b']], vocabulary=['a', 'b'])
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(num_questions=0), 'num_questions'),
+        (dict(max_words=1), 'max_words'),
+        (dict(near_ratio=1.5), 'near_ratio'),
+        (dict(caption_ratio='half'), 'caption_ratio'),
+        (dict(caption_ratio=0.6, which_ratio=0.6), 'must sum to 1 at most'),
+    ],
+)
+def test_settings_that_cannot_be(settings, message):
+    with pytest.raises(ValueError, match=message):
+        AskAboutObjects(**settings)

@@ -1,0 +1,141 @@
+"""The stand-in for the pretraining of the MLLM: which visual token says which word, and that it learns."""
+
+import math
+
+import pytest
+import torch
+
+from lavida_mm.models.mllm import Turn
+from lavida_mm.models.pretrain.mllm_pretrainer import UNKNOWN, assign_objects
+from lavida_mm.models.tiny.builders import save_tiny_mllm
+from lavida_mm.registry import MODELS
+from lavida_mm.structures import VADDataSample
+
+GROUPS = dict(colour=['red', 'blue'], motion=['left', 'still'])
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp('tiny')
+    for family in ('qwen2_vl', 'internvl'):
+        save_tiny_mllm(root / family, family=family, seed=0)
+    return root
+
+
+def make_model(folder, **settings):
+    mllm = dict(
+        type='MLLMBackbone',
+        pretrained=str(folder),
+        lora=None,
+        freeze_vision=False,
+        freeze_language=False,
+        train_embeddings='all',
+        frame_pixels=(16, 16),
+    )
+    return MODELS.build(dict(type='MLLMPretrainer', mllm=mllm, **settings))
+
+
+def make_batch(words=(('red star moving left',), ('blue ring',))):
+    clip = torch.randint(0, 256, (4, 3, 96, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    sample = VADDataSample(
+        metainfo=dict(
+            video_id='v',
+            source='test',
+            object_words=[list(own) for own in words],
+            conversation=[('Is this in the video: red star?', 'yes.'), ('What is in the video?', 'red star.')],
+        )
+    )
+    sample.gt_object_masks = torch.zeros(len(words), 4, 96, 96, dtype=torch.bool)
+    for index in range(len(words)):
+        sample.gt_object_masks[index, :, 24 * index : 24 * index + 24, :48] = True  # tokens 0 and 1 of each row
+    return [clip], [sample]
+
+
+def test_objects_of_tokens_by_coverage():
+    masks = torch.zeros(2, 3, 8, 8, dtype=torch.bool)
+    masks[0, :2, :4, :4] = True  # all of token (0, 0, 0)
+    masks[1, 0, :4, 4:] = True  # half of (0, 0, 1)
+    masks[1, 2, 4:, :2] = True  # half of (1, 1, 0), whose second frame is the last one again
+    masks[0, 2, 4:, 4:5] = True  # a quarter of (1, 1, 1)
+    masks[1, 0, 4:5, :4] = True  # an eighth of (0, 1, 0)
+    assert assign_objects(masks, (2, 2, 2)).tolist() == [0, 1, -1, -1, -1, -1, 1, 0]
+    assert assign_objects(masks[:0], (1, 2, 2)).tolist() == [-1] * 4
+
+
+def test_words_that_are_said_of_an_object(folders):
+    model = make_model(folders / 'qwen2_vl', naming_weight=1.0, word_groups=GROUPS)
+    said = [['red star moving left'], ['star'], ['red star', 'blue star'], ['ring left of the red ring', 'still']]
+    found = model._find_targets(said).tolist()
+    assert found == [[0, 0], [UNKNOWN, UNKNOWN], [UNKNOWN, UNKNOWN], [0, UNKNOWN], [UNKNOWN, UNKNOWN]]
+
+
+def test_naming_loss_token_by_token(folders):
+    model = make_model(folders / 'qwen2_vl', naming_weight=0.5, word_groups=GROUPS).eval()
+    inputs, samples = make_batch()
+    with torch.no_grad():
+        losses = model.loss(inputs, samples)
+        read = model.mllm.converse(inputs, [[Turn(*turn) for turn in samples[0].conversation]])
+    vocabulary = model.mllm.writer.tokenizer.get_vocab()
+    ids = {word: vocabulary['Ġ' + word] for words in GROUPS.values() for word in words}
+    head, embedding = (
+        part.weight.detach().double() for part in (model.mllm.model.lm_head, model.mllm.model.get_input_embeddings())
+    )
+    wanted = 0.0
+    for group, says in (('colour', {0: 'red', 1: 'blue'}), ('motion', {0: 'left'})):
+        for features, matrix in ((read.visual_states[0], head), (read.visual_tokens[0], embedding)):
+            own = []
+            for time in range(2):
+                for row, word in says.items():
+                    for column in range(2):
+                        token = features[16 * time + 4 * row + column].double()
+                        scores = {one: float(matrix[ids[one]] @ token) for one in GROUPS[group]}
+                        own.append(math.log(sum(map(math.exp, scores.values()))) - scores[word])
+            wanted += sum(own) / len(own)
+    assert float(losses['loss_naming']) == pytest.approx(0.5 * wanted, rel=1e-5)
+    assert float(losses['loss_lm']) == pytest.approx(float(read.loss), rel=1e-6)
+
+
+def test_without_objects_nothing_is_named(folders):
+    model = make_model(folders / 'qwen2_vl', naming_weight=0.5, word_groups=GROUPS)
+    assert model.loss(*make_batch(words=()))['loss_naming'] == 0
+    assert set(make_model(folders / 'qwen2_vl').loss(*make_batch())) == {'loss_lm'}
+
+
+def test_a_clip_is_learnt_by_heart(folders):
+    torch.manual_seed(0)
+    model = make_model(folders / 'qwen2_vl', naming_weight=1.0, word_groups=GROUPS)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    inputs, samples = make_batch()
+    history = []
+    for _ in range(40):
+        losses = model.loss(inputs, samples)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+        history.append({name: float(value.detach()) for name, value in losses.items()})
+    assert all(history[-1][name] < 0.2 * history[0][name] for name in ('loss_lm', 'loss_naming'))
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(naming_weight=1.0), 'word_groups must be given'),
+        (dict(word_groups=GROUPS), 'word_groups must be given'),
+        (dict(naming_weight=-1.0, word_groups=GROUPS), 'naming_weight must be'),
+        (
+            dict(naming_weight=1.0, word_groups=dict(motion=['swinging'])),
+            r"word_groups\.motion: 'swinging' must be one",
+        ),
+    ],
+)
+def test_settings_that_cannot_be(folders, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(folders / 'qwen2_vl', **settings)
+
+
+def test_naming_needs_tokens_in_a_grid(folders):
+    model = make_model(folders / 'internvl', naming_weight=1.0, word_groups=GROUPS)
+    with pytest.raises(ValueError, match='take a Qwen model, or weight 0'):
+        model.loss(*make_batch())
+    with pytest.raises(ValueError, match='this model only pretrains'):
+        model(*make_batch(), mode='predict')
