@@ -1,6 +1,8 @@
 # A stand-in for the pretraining of a multimodal LLM, whose released weights the tiny model cannot use: it answers
 # questions about clips, and names what its visual tokens show. No question or answer names a held-out combination. The
-# clips are written on request: tools/dataset_tools/make_synthetic_world.py --parts behaviour_clips relation_clips
+# clips and the random model are written on request:
+#     python tools/dataset_tools/make_synthetic_world.py --parts behaviour_clips relation_clips
+#     python tools/model_tools/make_tiny_models.py --wide
 _base_ = '../_base_/default_runtime.py'
 
 world = 'data/synthetic_world/'
@@ -9,18 +11,18 @@ model = dict(
     type='MLLMPretrainer',
     mllm=dict(
         type='MLLMBackbone',
-        pretrained='checkpoints/tiny/mllm',  # random
+        pretrained='checkpoints/tiny/mllm_wide',
         lora=None,
         freeze_vision=False,
         freeze_language=False,
         train_embeddings='all',
-        frame_pixels=(16, 16),
+        frame_pixels=(36, 36),  # in merged patches of 16 x 16 pixels
     ),
     naming_weight=0.3,
     word_groups=dict(
         colour=['red', 'orange', 'yellow', 'green', 'cyan', 'blue', 'magenta', 'white'],
         shape=['square', 'triangle', 'star', 'ring', 'cross'],
-        motion=['left', 'right', 'up', 'down', 'still', 'stops'],
+        motion=['left', 'right', 'up', 'down', 'still', 'stops', 'swinging'],
     ),
 )
 

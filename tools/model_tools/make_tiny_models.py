@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lavida_mm.utils.errors import DataError, run_tool
+from lavida_mm.utils.errors import DataError, UsageError, run_tool
 
 FAMILY_FOLDERS = {
     'qwen2_vl': 'mllm',
@@ -19,6 +19,7 @@ FAMILY_FOLDERS = {
     'llava_onevision': 'mllm_llava_onevision',
     'smolvlm': 'mllm_smolvlm',
 }
+WIDE_FOLDER = 'mllm_wide'
 CLIP_FOLDER = 'clip_text'
 
 logger = logging.getLogger('make_tiny_models')
@@ -35,6 +36,11 @@ def parse_args() -> argparse.Namespace:
         choices=sorted(FAMILY_FOLDERS),
         default=['qwen2_vl'],
         help='families of multimodal LLMs to build',
+    )
+    parser.add_argument(
+        '--wide',
+        action='store_true',
+        help='only the Qwen2-VL that can follow motion, for configs/pretrain/tiny_mllm.py',
     )
     parser.add_argument('--overwrite', action='store_true', help='replace models that are there')
     return parser.parse_args()
@@ -56,12 +62,17 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format='%(message)s')
     from lavida_mm.models.tiny.builders import save_tiny_clip_text, save_tiny_mllm
 
-    folders = {args.out / FAMILY_FOLDERS[family]: family for family in args.family}
+    if args.wide:
+        if args.family != ['qwen2_vl']:
+            raise UsageError(f'--wide: must stand without another --family, got {" ".join(args.family)}')
+        folders = {args.out / WIDE_FOLDER: 'qwen2_vl'}
+    else:
+        folders = {args.out / FAMILY_FOLDERS[family]: family for family in args.family}
     taken = [str(folder) for folder in folders if folder.exists()]
     if taken and not args.overwrite:
         raise DataError(f'--out: {", ".join(taken)} exists already; --overwrite replaces it')
     for folder, family in folders.items():
-        write_folder(folder, partial(save_tiny_mllm, family=family, seed=args.seed))
+        write_folder(folder, partial(save_tiny_mllm, family=family, wide=args.wide, seed=args.seed))
     clip = args.out / CLIP_FOLDER
     if args.overwrite or not clip.exists():  # serves every family
         write_folder(clip, partial(save_tiny_clip_text, seed=args.seed))

@@ -9,11 +9,11 @@ from torch import nn
 
 from lavida_mm.models.tiny.internvl import build_internvl
 from lavida_mm.models.tiny.llava_onevision import build_llava_onevision
-from lavida_mm.models.tiny.qwen_vl import build_qwen_vl
+from lavida_mm.models.tiny.qwen_vl import build_qwen_vl, build_wide_qwen2_vl
 from lavida_mm.models.tiny.sizes import TinyParts, count_rows
 from lavida_mm.models.tiny.smolvlm import build_smolvlm
 from lavida_mm.models.tiny.tokenizers import CLIP_CONTEXT, train_clip_tokenizer
-from lavida_mm.models.tiny.vocabulary import build_corpus
+from lavida_mm.models.tiny.vocabulary import PHRASE_WORDS, build_corpus
 
 __all__ = ['MLLM_FAMILIES', 'save_tiny_clip_text', 'save_tiny_mllm']
 
@@ -31,23 +31,31 @@ BUILDERS: dict[str, Callable[[Sequence[str]], TinyParts]] = {
 MLLM_FAMILIES = tuple(BUILDERS)
 
 
-def save_tiny_mllm(folder: str | Path, *, family: str = 'qwen2_vl', words: Sequence[str] = (), seed: int = 0) -> None:
+def save_tiny_mllm(
+    folder: str | Path, *, family: str = 'qwen2_vl', wide: bool = False, words: Sequence[str] = (), seed: int = 0
+) -> None:
     """Build a tiny multimodal LLM and save model, tokenizer and processor.
 
     Args:
         folder: where; made if need be.
         family: one of MLLM_FAMILIES.
+        wide: the size that can follow motion, with the words of phrases about it; of Qwen2-VL alone.
         words: further words that shall be one token each.
         seed: of the initialisation.
 
     Raises:
-        ValueError: an unknown family.
+        ValueError: an unknown family, or one that has no wide size.
     """
     from transformers import AutoModelForImageTextToText
 
     if family not in BUILDERS:
         raise ValueError(f'family must be one of {", ".join(MLLM_FAMILIES)}, got {family!r}')
-    config, processor = BUILDERS[family](build_corpus(words))
+    if wide and family != 'qwen2_vl':
+        raise ValueError(f"family must be 'qwen2_vl' for the wide size, got {family!r}")
+    if wide:
+        config, processor = build_wide_qwen2_vl(build_corpus([*PHRASE_WORDS, *words]))
+    else:
+        config, processor = BUILDERS[family](build_corpus(words))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForImageTextToText.from_config(config)

@@ -3,10 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lavida_mm.models.tiny.sizes import HIDDEN, IMAGE_SIDE, PATCH, VISION_HIDDEN, TinyParts, text_sizes
+from lavida_mm.models.tiny.sizes import (
+    HIDDEN,
+    IMAGE_SIDE,
+    PATCH,
+    VISION_HIDDEN,
+    WIDE,
+    WIDE_PATCH,
+    WIDE_VISION_HIDDEN,
+    TinyParts,
+    text_sizes,
+)
 from lavida_mm.models.tiny.tokenizers import train_byte_tokenizer
 
-__all__ = ['build_qwen_vl']
+__all__ = ['build_qwen_vl', 'build_wide_qwen2_vl']
 
 MERGE, TEMPORAL = 2, 2
 FRAME_UNITS = (4, 64)  # least and most tokens of a frame for the stored processors; ours has its own budget
@@ -62,6 +72,7 @@ VISION: dict[str, dict[str, Any]] = {
     },
 }
 SECTIONS = {'mrope_section': [4, 4, 4]}  # sums to half of a head
+WIDE_SECTIONS = {'mrope_section': [6, 5, 5]}
 TEXT: dict[str, dict[str, Any]] = {
     'qwen2_vl': {'max_window_layers': 2},
     'qwen2_5_vl': {'max_window_layers': 2},
@@ -90,7 +101,30 @@ def build_qwen_vl(family: str, corpus: Sequence[str]) -> TinyParts:
     return TinyParts(config, build_processor(family, tokenizer))
 
 
-def build_processor(family: str, tokenizer: Any) -> Any:
+def build_wide_qwen2_vl(corpus: Sequence[str]) -> TinyParts:
+    """Config and processor of a Qwen2-VL that is wide and fine enough to follow motion.
+
+    Its token embeddings and its head are one matrix, as in the released Qwen2-VL-2B: what is read and what is said,
+    and by a naming loss what is seen, lie in one space.
+
+    Args:
+        corpus: what the tokenizer learns its words from.
+    """
+    from transformers import AutoConfig
+
+    tokenizer = train_byte_tokenizer(corpus, kind='Qwen2Tokenizer', special=SPECIAL, chat_template=CHAT_TEMPLATE)
+    vision = {'embed_dim': WIDE_VISION_HIDDEN, 'hidden_size': WIDE['hidden_size'], 'patch_size': WIDE_PATCH}
+    config = AutoConfig.for_model(
+        'qwen2_vl',
+        text_config={**text_sizes(tokenizer, **WIDE_SECTIONS), **WIDE, 'max_window_layers': WIDE['num_hidden_layers']},
+        vision_config={**VISION['qwen2_vl'], **vision},
+        tie_word_embeddings=True,
+        **{key: tokenizer.convert_tokens_to_ids(token) for key, token in TOKEN_IDS.items()},
+    )
+    return TinyParts(config, build_processor('qwen2_vl', tokenizer, WIDE_PATCH))
+
+
+def build_processor(family: str, tokenizer: Any, patch: int = PATCH) -> Any:
     """Image and video processor of the tiny cut, with the tokenizer."""
     from transformers import (
         Qwen2_5_VLProcessor,
@@ -101,9 +135,9 @@ def build_processor(family: str, tokenizer: Any) -> Any:
         Qwen3VLVideoProcessor,
     )
 
-    unit = (PATCH * MERGE) ** 2
+    unit = (patch * MERGE) ** 2
     size = {'shortest_edge': FRAME_UNITS[0] * unit, 'longest_edge': FRAME_UNITS[1] * unit}
-    cut = {'patch_size': PATCH, 'merge_size': MERGE, 'temporal_patch_size': TEMPORAL}
+    cut = {'patch_size': patch, 'merge_size': MERGE, 'temporal_patch_size': TEMPORAL}
     shared = {'tokenizer': tokenizer, 'chat_template': tokenizer.chat_template}
     if family == 'qwen3_vl':
         whole_clip = {**size, 'longest_edge': MAX_FRAMES * size['longest_edge']}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from lavida_mm.models.tiny.tokenizers import CONTEXT
 
-__all__ = ['HIDDEN', 'IMAGE_SIDE', 'PATCH', 'TEXT', 'VISION_HIDDEN', 'TinyParts', 'count_rows', 'text_sizes']
+__all__ = ['HIDDEN', 'IMAGE_SIDE', 'PATCH', 'TEXT', 'VISION_HIDDEN', 'WIDE', 'TinyParts', 'count_rows', 'text_sizes']
 
 HIDDEN, VISION_HIDDEN = 96, 64
 IMAGE_SIDE, PATCH = 96, 12
@@ -21,6 +21,15 @@ TEXT: dict[str, Any] = {
     'rms_norm_eps': 1e-6,
     'initializer_range': 0.05,  # for a width of 96; the released 0.02 fits 3,584
 }
+# What can follow motion: patches of 12 pixels hide steps of two or three, and two layers cannot compare what was read
+# with what was seen and sum up.
+WIDE: dict[str, Any] = {
+    'hidden_size': 128,
+    'intermediate_size': 344,
+    'num_hidden_layers': 4,
+    'num_key_value_heads': 4,
+}
+WIDE_VISION_HIDDEN, WIDE_PATCH = 96, 8
 
 
 class TinyParts(NamedTuple):

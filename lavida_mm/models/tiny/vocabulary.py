@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lavida_mm.models.mllm.prompts import ANSWER_TEMPLATES, QUESTION_TEMPLATES, SEG_TOKEN
 
-__all__ = ['COMMON_WORDS', 'build_corpus']
+__all__ = ['COMMON_WORDS', 'PHRASE_WORDS', 'build_corpus']
 
 # Colours, shapes, motion and order, and a few things a real clip shows; any other text is spelt out in bytes.
 COMMON_WORDS = (
@@ -19,6 +19,11 @@ COMMON_WORDS = (
     'video', 'clip',
     'person', 'car', 'bicycle', 'dog', 'cat', 'fire', 'smoke', 'fall', 'fight', 'what', 'which', 'where', 'yes',
     'no', 'user', 'assistant',
+)  # fmt: skip
+# Further words of phrases about behaviour and relation, and of questions about them.
+PHRASE_WORDS = (
+    'standing', 'does', 'move', 'goes', 'again', 'back', 'forth', 'keeps', 'swinging', 'rest', 'leads', 'front',
+    'comes', 'higher', 'than', 'lower', 'next', 'close', 'this', 'these', 'none',
 )  # fmt: skip
 REPEATS = 4
 

@@ -184,3 +184,27 @@ def test_qwen3_vl_hands_on_one_more_layer_per_layer_of_the_language_model(load_t
 def test_an_unknown_family(tmp_path):
     with pytest.raises(ValueError, match='family must be one of qwen2_vl, qwen2_5_vl, qwen3_vl, internvl'):
         save_tiny_mllm(tmp_path, family='llava')
+
+
+def test_the_wide_model_follows_motion_in_fine_patches(tmp_path):
+    """Its size, its one matrix, and each word of a phrase as one token."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from lavida_mm.datasets.synthetic.phrases import BEHAVIOURS, RELATIONS
+
+    save_tiny_mllm(tmp_path, wide=True, seed=0)
+    model, processor = AutoModelForImageTextToText.from_pretrained(tmp_path), AutoProcessor.from_pretrained(tmp_path)
+    assert model.lm_head.weight is model.get_input_embeddings().weight
+    assert 1_000_000 < sum(parameter.numel() for parameter in model.parameters()) < 2_000_000
+    clip = torch.randint(0, 256, (4, 3, 96, 96), dtype=torch.uint8)
+    grid = processor.video_processor(videos=[clip], return_tensors='pt')['video_grid_thw']
+    assert grid.tolist() == [[2, 12, 12]]
+    for wordings in (*BEHAVIOURS.values(), *RELATIONS.values()):
+        for phrase in wordings:
+            phrase = phrase.format(pair='red star', anchor='blue ring')
+            assert len(processor.tokenizer(f' {phrase}')['input_ids']) == len(phrase.split())
+
+
+def test_other_families_have_no_wide_size(tmp_path):
+    with pytest.raises(ValueError, match="family must be 'qwen2_vl' for the wide size, got 'smolvlm'"):
+        save_tiny_mllm(tmp_path, family='smolvlm', wide=True)

@@ -122,3 +122,15 @@ def test_an_unknown_family(tool, tmp_path):
     assert run(tool, '--out', tmp_path, '--family', 'llava') == 2
     with pytest.raises(ValueError, match='family must be one of qwen2_vl, qwen2_5_vl'):
         save_tiny_mllm(tmp_path, family='llava')
+
+
+def test_the_wide_model_alone(tool, tmp_path):
+    assert run(tool, '--out', tmp_path, '--wide') == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['clip_text', 'mllm_wide']
+    assert MLLMBackbone(pretrained=str(tmp_path / 'mllm_wide'), frame_pixels=(36, 36)).hidden_size == 128
+
+
+def test_the_wide_model_is_of_one_family(tool, tmp_path, capsys):
+    assert run(tool, '--out', tmp_path, '--wide', '--family', 'smolvlm') == 2
+    assert '--wide: must stand without another --family, got smolvlm' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
