@@ -139,3 +139,9 @@ def test_naming_needs_tokens_in_a_grid(folders):
         model.loss(*make_batch())
     with pytest.raises(ValueError, match='this model only pretrains'):
         model(*make_batch(), mode='predict')
+
+
+def test_samples_without_a_conversation_name_the_setting(folders):
+    inputs, _ = make_batch()
+    with pytest.raises(ValueError, match=r"sample v7: conversation is needed.*type='AskAboutObjects'"):
+        make_model(folders / 'qwen2_vl').loss(inputs, [VADDataSample(metainfo=dict(video_id='v7'))])

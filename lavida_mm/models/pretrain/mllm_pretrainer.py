@@ -102,7 +102,16 @@ class MLLMPretrainer(BaseModel):
             inputs: clips, uint8 (T, 3, H, W) each.
             data_samples: ``conversation``, pairs of question and answer; for the naming loss ``gt_object_masks``, bool
                 (N, T, H, W), and ``object_words``, N lists of words.
+
+        Raises:
+            ValueError: a sample without a conversation, or the naming loss in a family without a grid.
         """
+        for sample in data_samples:
+            if 'conversation' not in sample:
+                raise ValueError(
+                    f'sample {sample.get("video_id", "?")}: conversation is needed and missing: '
+                    "dataset.pack must be dict(type='AskAboutObjects')"
+                )
         read = self.mllm.converse(inputs, [[Turn(*turn) for turn in sample.conversation] for sample in data_samples])
         losses = {'loss_lm': read.loss}
         if self.naming_weight:
