@@ -277,7 +277,7 @@ class MLLMBackbone(BaseModule):
         """
         samples = [self._prepare(clip) for clip in clips]
         sequences = [
-            self._fit(self.prompt_writer.write(words, int(template), sample), sample)
+            self._fit(self.prompt_writer.write(words, int(template), sample), sample, f'{len(words)} words')
             for words, template, sample in zip(categories, templates, samples, strict=True)
         ]
         reading = self._run(samples, sequences, compressor, token_filter)
@@ -300,7 +300,7 @@ class MLLMBackbone(BaseModule):
         """
         samples = [self._prepare(clip) for clip in clips]
         sequences = [
-            self._fit(self.prompt_writer.write_turns(turns, sample), sample)
+            self._fit(self.prompt_writer.write_turns(turns, sample), sample, f'{len(turns)} turns')
             for turns, sample in zip(conversations, samples, strict=True)
         ]
         reading = self._run(samples, sequences)
@@ -377,13 +377,13 @@ class MLLMBackbone(BaseModule):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_vision):
             return self.family.embed(self.model, samples, kept)
 
-    def _fit(self, sequence: TokenSequence, sample: VisualInput) -> TokenSequence:
-        """The sequence on the model's device, or DataError where it is longer than the context."""
+    def _fit(self, sequence: TokenSequence, sample: VisualInput, content: str) -> TokenSequence:
+        """The sequence of this content on the model's device, or DataError where it is longer than the context."""
         limit = self.model.config.get_text_config().max_position_embeddings
         if len(sequence.ids) > limit:
             raise DataError(
-                f'the prompt with its {sample.num_tokens} visual tokens has {len(sequence.ids)} tokens, more than the '
-                f'context of {limit} of {self.pretrained}'
+                f'the prompt of {content} and {sample.num_tokens} visual tokens has {len(sequence.ids)} '
+                f'tokens, more than the context of {limit} of {self.pretrained}'
             )
         return TokenSequence(*(row.to(sample.pixels.device) for row in sequence))
 

@@ -80,5 +80,5 @@ def test_conversations_that_cannot_be_read(tiny_folders, make_clip, build, turns
 
 
 def test_a_conversation_longer_than_the_context(tiny_folders, make_clip, build):
-    with pytest.raises(DataError, match='more than the context of 2048'):
+    with pytest.raises(DataError, match=r'3 turns.*more than the context of 2048'):
         build(tiny_folders['qwen2_vl']).converse([make_clip(2)], [[Turn('what is it ' * 300, 'no.')] * 3])
