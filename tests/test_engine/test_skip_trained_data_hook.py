@@ -1,6 +1,7 @@
 """Training that is resumed in mid-epoch goes on with the samples that follow, and loads no other."""
 
 import contextlib
+from itertools import count
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from lavida_mm.datasets import SourceMixture, WeightedSourceSampler
 from lavida_mm.engine import SkipTrainedDataHook
 from tests.test_datasets.number_source import NumberSource, show_draws
 
+RUNS = count()
 LOADED = []
 
 
@@ -75,7 +77,7 @@ def train(folder, workers=0, seed=3, hooks=(), resume=False, skip=True, sampler=
         randomness=dict(seed=seed),
         resume=resume,
         load_from=str(folder / 'iter_4.pth') if resume else None,
-        experiment_name=folder.name,
+        experiment_name=f'{folder.name}_{next(RUNS)}',  # two within a second must not share a name
         default_scope='lavida_mm',
     )
     with contextlib.suppress(KeyboardInterrupt):
