@@ -11,7 +11,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=1.0),
     paramwise_cfg=dict(
         bypass_duplicate=True,  # an MLLM whose embeddings are its head lists them twice
-        custom_keys={'projector.similarity': dict(lr_mult=0.03)}  # pretrained with the two frozen encoders
+        custom_keys={'projector.similarity': dict(lr_mult=0.03)},  # pretrained with the two frozen encoders
     ),
 )
 param_scheduler = [
