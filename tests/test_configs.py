@@ -18,7 +18,11 @@ def test_there_are_configs():
 
 
 # Configs whose MLLM is no released one and none of the repository: docs/configs.md, docs/synthetic_world.md.
-BUILT_BY_THE_USER = {'qwen2_5': dict(family='qwen2_5_vl'), 'pretrain/tiny_mllm.py': dict(wide=True)}
+BUILT_BY_THE_USER = {
+    'qwen2_5': dict(family='qwen2_5_vl'),
+    'pretrain/tiny_mllm': dict(wide=True),
+    'lavida_tiny_behaviour': dict(wide=True),
+}
 
 
 @pytest.mark.parametrize('path', CONFIGS)

@@ -1,72 +1,17 @@
-# A stand-in for the pretraining of a multimodal LLM, whose released weights the tiny model cannot use: it answers
-# questions about clips, and names what its visual tokens show. No question or answer names a held-out combination. The
-# clips and the random model are written on request:
-#     python tools/dataset_tools/make_synthetic_world.py --parts behaviour_clips relation_clips
-#     python tools/model_tools/make_tiny_models.py --wide
-_base_ = '../_base_/default_runtime.py'
+# A stand-in for the pretraining of a multimodal LLM, whose released weights the tiny model cannot use: it says of each
+# word of a prompt whether it is true of a clip, and answers questions about it. No prompt, question or answer names a
+# held-out combination. It goes on from the first stage:
+#     python tools/train.py configs/pretrain/tiny_mllm_naming.py --work-dir work_dirs/tiny_mllm_naming
+_base_ = './tiny_mllm_naming.py'
 
-world = 'data/synthetic_world/'
+load_from = 'work_dirs/tiny_mllm_naming/iter_1000.pth'
 
-model = dict(
-    type='MLLMPretrainer',
-    mllm=dict(
-        type='MLLMBackbone',
-        pretrained='checkpoints/tiny/mllm_wide',
-        lora=None,
-        freeze_vision=False,
-        freeze_language=False,
-        train_embeddings='all',
-        frame_pixels=(36, 36),  # in merged patches of 16 x 16 pixels
-    ),
-    naming_weight=0.3,
-    word_groups=dict(
-        colour=['red', 'orange', 'yellow', 'green', 'cyan', 'blue', 'magenta', 'white'],
-        shape=['square', 'triangle', 'star', 'ring', 'cross'],
-        motion=['left', 'right', 'up', 'down', 'still', 'stops', 'swinging'],
-    ),
-)
+model = dict(answer_weight=2.0, naming_weight=0.3)
+train_dataloader = dict(dataset=dict(shares=dict(behaviour_clips=0.85, looks=0.15), pack=dict(num_words=6)))
 
-phrase_clip_loading = [
-    dict(type='SampleClip', num_frames=4, intervals=(1,)),
-    dict(type='LoadClipFrames', backend='pyav'),
-    dict(type='LoadClipObjects'),
-]
-train_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='WeightedSourceSampler'),
-    collate_fn=dict(type='pseudo_collate'),
-    dataset=dict(
-        type='SourceMixture',
-        sources=dict(
-            behaviour_clips=dict(
-                type='CocoVidSource',
-                data_root=world + 'behaviour_clips',
-                ann_file='clips.json',
-                words='phrase',
-                expressions='meta_expressions.json',
-                pipeline=phrase_clip_loading,
-            ),
-            clips=dict(
-                type='CocoVidSource',
-                data_root=world + 'clips',
-                ann_file='clips.json',
-                pipeline=phrase_clip_loading,
-            ),
-        ),
-        shares=dict(behaviour_clips=0.7, clips=0.3),
-        pack=dict(type='AskAboutObjects'),
-    ),
-)
-
-max_iters = 2000
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters)
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
-    clip_grad=dict(max_norm=1.0),
-)
+max_iters = 4000
+train_cfg = dict(max_iters=max_iters)
+optim_wrapper = dict(optimizer=dict(lr=1.2e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.01),

@@ -1,15 +1,18 @@
 """LAVIDA: frames and words in, a score and a mask per frame out. The only place where the parts meet."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from lavida_mm.models.losses import answer_loss, find_answers
 from lavida_mm.models.mask_heads import FrameFeatures
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
+from lavida_mm.utils.checks import check_number
 
 __all__ = ['LAVIDA']
 
@@ -20,6 +23,7 @@ class _Encoded(NamedTuple):
     features: FrameFeatures
     projected: object  # ProjectorOutput
     lm_loss: Tensor  # ()
+    answers: Tensor | None  # (B, n)
 
 
 def check_width(config: dict, key: str, part: str, width: int | None, name: str = 'projector') -> None:
@@ -53,6 +57,8 @@ class LAVIDA(BaseModel):
         token_filter: config of what drops visual tokens before the vision tower, e.g. ``StaticTokenFilter``; None
             drops none.
         lm_loss_weight: weight of the language-model loss.
+        answer_loss_weight: weight of the cross entropy of what the MLLM says of each word, where its ``answer`` is
+            ``'each'``.
         data_preprocessor: config of the data preprocessor; ``VADDataPreprocessor`` where None.
         init_cfg: mmengine's initialisation config.
     """
@@ -67,10 +73,12 @@ class LAVIDA(BaseModel):
         compressor: dict | None = None,
         token_filter: dict | None = None,
         lm_loss_weight: float = 1.0,
+        answer_loss_weight: float = 1.0,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='VADDataPreprocessor')), init_cfg)
+        check_number('answer_loss_weight', answer_loss_weight, least=0)
         self.mllm = MODELS.build(mllm)
         self.compressor = MODELS.build(compressor) if compressor is not None else None
         self.token_filter = MODELS.build(token_filter) if token_filter is not None else None
@@ -83,7 +91,9 @@ class LAVIDA(BaseModel):
         self.mask_head = MODELS.build(mask_head)
         self._check_visual_widths(projector)
         self._check_similarity(projector)
+        self._check_answers()
         self.lm_loss_weight = lm_loss_weight
+        self.answer_loss_weight = answer_loss_weight
 
     def _check_visual_widths(self, projector: dict) -> None:
         """Raise ValueError where the projector's config and its similarity map's expect other features."""
@@ -105,6 +115,14 @@ class LAVIDA(BaseModel):
                 "mask_head.category_scores='similarity' needs projector.similarity, got a projector without"
             )
 
+    def _check_answers(self) -> None:
+        """Raise ValueError where the mask head needs an answer for each word and the MLLM gives one for all."""
+        if getattr(self.mllm, 'answer', 'joint') == 'each':
+            return
+        for setting, wanted in (('answer_skip', True), ('category_scores', 'answer')):
+            if getattr(self.mask_head, setting, None) == wanted:
+                raise ValueError(f"mask_head.{setting}={wanted!r} needs mllm.answer='each', got another")
+
     def forward(self, inputs: list[Tensor], data_samples: list[VADDataSample], mode: str = 'tensor'):
         """Dispatch to :meth:`loss`, :meth:`predict` or the raw outputs.
 
@@ -122,10 +140,16 @@ class LAVIDA(BaseModel):
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
     def loss(self, inputs: list[Tensor], data_samples: list[VADDataSample]) -> dict[str, Tensor]:
-        """The five losses of the paper: focal, dice, IoU, object-present and language-model cross entropy."""
+        """The five losses of the paper: focal, dice, IoU, object-present and language-model cross entropy.
+
+        Where the MLLM is asked word by word, ``loss_answer`` too.
+        """
         encoded = self._encode(inputs, data_samples)
         losses = self.mask_head.loss(encoded.features, encoded.projected, data_samples)
         losses['loss_lm'] = self.lm_loss_weight * encoded.lm_loss
+        if encoded.answers is not None:
+            answers = find_answers(data_samples, encoded.answers.device)
+            losses['loss_answer'] = self.answer_loss_weight * answer_loss(encoded.answers, answers)
         return losses
 
     def predict(self, inputs: list[Tensor], data_samples: list[VADDataSample]) -> list[VADDataSample]:
@@ -148,7 +172,10 @@ class LAVIDA(BaseModel):
         projected = self.projector(
             read.seg_states, text, text_mask, features.deep, self.mask_head.position_encoding(), clip_index
         )
-        return _Encoded(features, projected, read.loss)
+        answers = getattr(read, 'answers', None)
+        if answers is not None:
+            projected = replace(projected, answers=answers[clip_index])  # (F, n)
+        return _Encoded(features, projected, read.loss, answers)
 
     def _encode_words(self, categories: Sequence[list[str]]) -> tuple[Tensor, Tensor]:
         """Encode each distinct word once, then lay the words of each clip side by side.

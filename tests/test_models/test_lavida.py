@@ -19,6 +19,9 @@ def tiny_model(config: str = 'lavida_tiny.py', **changes) -> torch.nn.Module:
     return MODELS.build(cfg.model)
 
 
+EACH = {'model.mllm.answer': 'each', 'model.mask_head.answer_skip': True, 'model.mask_head.category_scores': 'answer'}
+
+
 def make_sample(
     categories: list[str], num_frames: int, seed: int, anomalous: bool
 ) -> tuple[torch.Tensor, VADDataSample]:
@@ -72,6 +75,35 @@ def test_loss_reaches_every_trained_parameter_and_no_other(config):
     assert all(p.grad is None for p in model.parameters() if not p.requires_grad)
 
 
+def test_answers_word_by_word_have_a_loss_that_reaches_every_trained_parameter():
+    model = tiny_model(**EACH, **{'model.answer_loss_weight': 0.5}).train()
+    losses = model(*make_batch(), mode='loss')
+    assert set(losses) == {'loss_focal', 'loss_dice', 'loss_iou', 'loss_object', 'loss_lm', 'loss_answer'}
+    sum(losses.values()).backward()
+    assert not [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert model.mask_head.answer_scale.grad != 0
+
+
+def test_answers_word_by_word_are_learnt_and_found_again():
+    """Seen often enough, the true word is told from the others, and so is the clip that shows nothing."""
+    model = tiny_model(**EACH).train()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    for _ in range(25):
+        losses = model(*make_batch(), mode='loss')
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+    assert losses['loss_answer'] < 0.1
+    with torch.no_grad():
+        found = model.eval()(*make_batch(), mode='predict')
+    assert [[round(score) for score in one.pred_category_scores[0].tolist()] for one in found] == [
+        [1, 0, 0],
+        [1],
+        [0, 0],
+    ]
+    assert [round(float(one.pred_frame_scores.mean())) for one in found] == [1, 1, 0]
+
+
 def test_frozen_parts_are_those_of_the_paper(model):
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert not [name for name in trained if name.startswith(('text_encoder.', 'mask_head.segmenter.image_encoder.'))]
@@ -91,9 +123,9 @@ def test_predict_gives_scores_and_masks_of_the_contract(model):
             assert scores.min() >= 0 and scores.max() <= 1
 
 
-@pytest.mark.parametrize('config', [None, 'examples/tiny_sam2_memory.py'])
-def test_a_batch_equals_its_samples_one_by_one(model, config):
-    model = tiny_model(config) if config else model
+@pytest.mark.parametrize('changes', [{}, dict(config='examples/tiny_sam2_memory.py'), EACH])
+def test_a_batch_equals_its_samples_one_by_one(model, changes):
+    model = tiny_model(**changes) if changes else model
     model.eval()
     clips, samples = make_batch()
     with torch.no_grad():
@@ -180,6 +212,9 @@ def test_memory_goes_on_through_the_windows_of_a_video():
             'projector.similarity.text_channels must be 64, the channels of text_encoder, got 32',
         ),
         ({'projector.similarity': None}, 'similarity_skip=True needs projector.similarity, got a projector without'),
+        ({'mask_head.answer_skip': True}, "mask_head.answer_skip=True needs mllm.answer='each', got another"),
+        ({'mask_head.category_scores': 'answer'}, "mask_head.category_scores='answer' needs mllm.answer='each'"),
+        ({'answer_loss_weight': -1}, 'answer_loss_weight must be'),
         (
             {
                 'projector.similarity': None,

@@ -2,10 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from lavida_mm.models.mllm import Turn
 from lavida_mm.models.pretrain.mllm_pretrainer import UNKNOWN, assign_objects
 from lavida_mm.models.tiny.builders import save_tiny_mllm
 from lavida_mm.registry import MODELS
@@ -22,10 +22,11 @@ def folders(tmp_path_factory):
     return root
 
 
-def make_model(folder, **settings):
+def make_model(folder, answer='joint', **settings):
     mllm = dict(
         type='MLLMBackbone',
         pretrained=str(folder),
+        answer=answer,
         lora=None,
         freeze_vision=False,
         freeze_language=False,
@@ -42,9 +43,12 @@ def make_batch(words=(('red star moving left',), ('blue ring',))):
             video_id='v',
             source='test',
             object_words=[list(own) for own in words],
+            categories=['red star', 'red ring', 'blue ring'],
+            template=0,
             conversation=[('Is this in the video: red star?', 'yes.'), ('What is in the video?', 'red star.')],
         )
     )
+    sample.gt_category_labels = torch.tensor([1, 0, 1])
     sample.gt_object_masks = torch.zeros(len(words), 4, 96, 96, dtype=torch.bool)
     for index in range(len(words)):
         sample.gt_object_masks[index, :, 24 * index : 24 * index + 24, :48] = True  # tokens 0 and 1 of each row
@@ -74,7 +78,7 @@ def test_naming_loss_token_by_token(folders):
     inputs, samples = make_batch()
     with torch.no_grad():
         losses = model.loss(inputs, samples)
-        read = model.mllm.converse(inputs, [[Turn(*turn) for turn in samples[0].conversation]])
+        read = model.read(inputs, samples)
     vocabulary = model.mllm.writer.tokenizer.get_vocab()
     ids = {word: vocabulary['Ġ' + word] for words in GROUPS.values() for word in words}
     head, embedding = (
@@ -95,6 +99,18 @@ def test_naming_loss_token_by_token(folders):
     assert float(losses['loss_lm']) == pytest.approx(float(read.loss), rel=1e-6)
 
 
+def test_losses_of_what_is_said(folders):
+    model = make_model(folders / 'qwen2_vl', 'each', lm_weight=0.3, answer_weight=2.0).eval()
+    inputs, samples = make_batch()
+    with torch.no_grad():
+        losses, read = model.loss(inputs, samples), model.read(inputs, samples)
+    yes = 1 / (1 + np.exp(-read.answers[0].double().numpy()))
+    wanted = -np.mean(np.log([yes[0], 1 - yes[1], yes[2]]))
+    assert float(losses['loss_answer']) == pytest.approx(2.0 * wanted, rel=1e-5)
+    assert float(losses['loss_lm']) == pytest.approx(0.3 * float(read.loss), rel=1e-6)
+    assert set(losses) == {'loss_lm', 'loss_answer'}
+
+
 def test_without_objects_nothing_is_named(folders):
     model = make_model(folders / 'qwen2_vl', naming_weight=0.5, word_groups=GROUPS)
     assert model.loss(*make_batch(words=()))['loss_naming'] == 0
@@ -103,7 +119,7 @@ def test_without_objects_nothing_is_named(folders):
 
 def test_a_clip_is_learnt_by_heart(folders):
     torch.manual_seed(0)
-    model = make_model(folders / 'qwen2_vl', naming_weight=1.0, word_groups=GROUPS)
+    model = make_model(folders / 'qwen2_vl', 'each', answer_weight=1.0, naming_weight=1.0, word_groups=GROUPS)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     inputs, samples = make_batch()
     history = []
@@ -113,7 +129,7 @@ def test_a_clip_is_learnt_by_heart(folders):
         sum(losses.values()).backward()
         optimizer.step()
         history.append({name: float(value.detach()) for name, value in losses.items()})
-    assert all(history[-1][name] < 0.2 * history[0][name] for name in ('loss_lm', 'loss_naming'))
+    assert all(history[-1][name] < 0.2 * history[0][name] for name in ('loss_lm', 'loss_answer', 'loss_naming'))
 
 
 @pytest.mark.parametrize(
@@ -121,6 +137,8 @@ def test_a_clip_is_learnt_by_heart(folders):
     [
         (dict(naming_weight=1.0), 'word_groups must be given'),
         (dict(word_groups=GROUPS), 'word_groups must be given'),
+        (dict(answer_weight=1.0), "answer_weight=1.0 needs mllm.answer='each', got 'joint'"),
+        (dict(lm_weight='much'), 'lm_weight must be'),
         (dict(naming_weight=-1.0, word_groups=GROUPS), 'naming_weight must be'),
         (
             dict(naming_weight=1.0, word_groups=dict(motion=['swinging'])),

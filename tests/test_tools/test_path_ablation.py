@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from lavida_mm.models.compressors import NoCompressor, UniformCompressor
+from lavida_mm.models.mllm import MLLMOutput
 from lavida_mm.structures import VADDataSample
 from lavida_mm.utils.errors import DataError, UsageError
 from tests.conftest import ROOT
@@ -328,6 +330,47 @@ def test_parts_speak_again_after_each_intervention():
         stop()
     assert seen == [0.25]
     assert model.compressor.keep_ratio == 0.5
+
+
+class Speaker(nn.Module):
+    """Says of each word of B = 1 samples how long it is, and of a padded one very little."""
+
+    def forward(self, sample):
+        logits = torch.tensor([[float(len(word)) for word in sample.categories] + [-1e4]])
+        return MLLMOutput(torch.full((1, 2), logits[0, 0]), torch.zeros(()), [1], [1], [], [], [], answers=logits)
+
+
+def test_what_is_said_of_each_word_is_silenced_and_swapped_with_the_states(tmp_path):
+    model = SimpleNamespace(mllm=Speaker())
+    said = []
+
+    def step(batch):
+        said.append(model.mllm(batch['data_samples'][0]))
+        return batch['data_samples']
+
+    batches = [
+        dict(data_samples=[VADDataSample(metainfo=dict(video_id=name, frame_inds=[0], categories=words))])
+        for name, words in (('v', ['a', 'bb']), ('w', ['ccc', 'dddd', 'eeeee']))
+    ]
+    states = interventions.SegStates()
+    with interventions.record(model, step, states) as recorded:
+        for batch in batches:
+            recorded(batch)
+    assert states.answers['v', 0].tolist() == [1, 2]
+    assert states.answers['w', 0].tolist() == [3, 4, 5]
+    states.write(tmp_path / 'states.npz')
+    read = interventions.SegStates.read(tmp_path / 'states.npz')
+    assert {key: row.tolist() for key, row in read.answers.items()} == {('v', 0): [1, 2], ('w', 0): [3, 4, 5]}
+    said.clear()
+    with interventions.swap(model, step, read) as swapped:
+        for batch in batches:
+            swapped(batch)
+    assert [output.answers.tolist() for output in said] == [[[3, 4, -1e4]], [[1, 2, 1, -1e4]]]
+    assert [output.seg_states.tolist() for output in said] == [[[3, 3]], [[1, 1]]]
+    said.clear()
+    with interventions.silence(model, 'mllm'):
+        step(batches[0])
+    assert not said[0].answers.any() and not said[0].seg_states.any()
 
 
 def test_settings_that_mean_nothing_to_a_model_say_why():

@@ -143,13 +143,15 @@ def find_keys(samples: Sequence[Any]) -> list[Key]:
 
 @dataclass
 class SegStates:
-    """The ``<SEG>`` state of each window under the right words.
+    """The ``<SEG>`` state of each window under the right words, and what the MLLM says of each of them.
 
     Attributes:
-        rows: state of each window; on the CPU, float32.
+        rows: state of each window; on the CPU, float32 (D,).
+        answers: logits of each window's words, float32 (n,); empty where the MLLM isn't asked word by word.
     """
 
     rows: dict[Key, torch.Tensor] = field(default_factory=dict)
+    answers: dict[Key, torch.Tensor] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write all to a file, which is whole or absent."""
@@ -161,6 +163,8 @@ class SegStates:
                 videos=np.array([video for video, _ in self.rows]),
                 frames=np.array([frame for _, frame in self.rows], dtype=np.int64),
                 states=torch.stack(list(self.rows.values())).numpy(),
+                counts=np.array([len(self.answers.get(key, ())) for key in self.rows], dtype=np.int64),
+                answers=torch.cat([self.answers.get(key, torch.zeros(0)) for key in self.rows]).numpy(),
             )
 
     @classmethod
@@ -172,9 +176,13 @@ class SegStates:
         """
         try:
             with open(path, 'rb') as stream, np.load(stream, allow_pickle=False) as file:
-                keys = zip(file['videos'].tolist(), file['frames'].tolist(), strict=True)
-                return cls(dict(zip(keys, torch.from_numpy(file['states']), strict=True)))
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+                keys = list(zip(file['videos'].tolist(), file['frames'].tolist(), strict=True))
+                answers = torch.from_numpy(file['answers']).split(file['counts'].tolist())
+                return cls(
+                    dict(zip(keys, torch.from_numpy(file['states']), strict=True)),
+                    {key: logits for key, logits in zip(keys, answers, strict=True) if len(logits)},
+                )
+        except (ValueError, KeyError, EOFError, OSError, RuntimeError, zipfile.BadZipFile) as error:
             raise DataError(f'{path}: damaged, delete its folder and run again: {error}') from error
 
 
@@ -188,14 +196,23 @@ def hook(module: Any, change: Callable[[Any], Any]) -> Iterator[None]:
         handle.remove()
 
 
+def read_answers(output: Any) -> torch.Tensor | None:
+    """What an MLLM says of each word, (B, n); None where it isn't asked word by word."""
+    answers: torch.Tensor | None = getattr(output, 'answers', None)
+    return answers
+
+
 @contextmanager
 def silence(model: Any, part: str) -> Iterator[None]:
-    """Zero what a part of the model hands on: the ``<SEG>`` states of 'mllm', the features of 'text_encoder'."""
+    """Zero what a part hands on: the ``<SEG>`` states and answers of 'mllm', the features of 'text_encoder'."""
 
     def zero(output: Any) -> Any:
         if isinstance(output, torch.Tensor):
             return torch.zeros_like(output)
-        return replace(output, seg_states=torch.zeros_like(output.seg_states))
+        zeros = {'seg_states': torch.zeros_like(output.seg_states)}
+        if (answers := read_answers(output)) is not None:
+            zeros['answers'] = torch.zeros_like(answers)
+        return replace(output, **zeros)
 
     with hook(getattr(model, part), zero):
         yield
@@ -214,33 +231,49 @@ def keep(model: Any, ratio: float) -> Iterator[None]:
 
 @contextmanager
 def record(model: Any, step: Step, states: SegStates) -> Iterator[Step]:
-    """A step that keeps the ``<SEG>`` states that it meets."""
-    met: list[torch.Tensor] = []
+    """A step that keeps the ``<SEG>`` states and answers that it meets."""
+    met: list[Any] = []
 
     def recorded(batch: Batch) -> list[Any]:
         met.clear()
         found = step(batch)
-        rows = torch.cat(met).float().cpu()
-        states.rows.update(zip(find_keys(batch['data_samples']), rows, strict=True))
+        samples = iter(batch['data_samples'])
+        for output in met:
+            answers = read_answers(output)
+            for row, state in enumerate(output.seg_states.detach().float().cpu()):
+                sample = next(samples)
+                (key,) = find_keys([sample])
+                states.rows[key] = state
+                if answers is not None:
+                    states.answers[key] = answers[row, : len(sample.categories)].detach().float().cpu()
         return found
 
-    with hook(model.mllm, lambda output: met.append(output.seg_states.detach())):
+    with hook(model.mllm, lambda output: met.append(output)):
         yield recorded
 
 
 @contextmanager
 def swap(model: Any, step: Step, states: SegStates, seed: int = 0) -> Iterator[Step]:
-    """A step in which each window gets the ``<SEG>`` state of a window of another video."""
+    """A step in which each window gets the ``<SEG>`` state and the answers of a window of another video.
+
+    Where that one has fewer words, its answers come again from the first on.
+    """
     donors = choose_donors(list(states.rows), seed)
-    current: list[Key] = []
+    current: list[Any] = []
 
     def exchange(output: Any) -> Any:
+        givers = [donors[key] for key in find_keys(current)]
         own = output.seg_states
-        other = torch.stack([states.rows[donors[key]] for key in current])
-        return replace(output, seg_states=other.to(own.device, own.dtype))
+        taken = {'seg_states': torch.stack([states.rows[key] for key in givers]).to(own.device, own.dtype)}
+        if (answers := read_answers(output)) is not None:
+            taken['answers'] = answers.clone()
+            for row, (sample, key) in enumerate(zip(current, givers, strict=True)):
+                number, given = len(sample.categories), states.answers[key].to(answers)
+                taken['answers'][row, :number] = given[torch.arange(number) % len(given)]
+        return replace(output, **taken)
 
     def swapped(batch: Batch) -> list[Any]:
-        current[:] = find_keys(batch['data_samples'])
+        current[:] = batch['data_samples']
         return step(batch)
 
     with hook(model.mllm, exchange):

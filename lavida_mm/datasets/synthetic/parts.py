@@ -52,12 +52,14 @@ class Part:
         folders: that its items write to.
         make: writes item ``index`` of ``seed`` below a folder and returns its record, which can be pickled.
         finish: writes the annotation files from all records.
+        version: rises when its items come out otherwise than before.
     """
 
     count: int
     folders: tuple[str, ...]
     make: Item
     finish: Finish
+    version: int = 1
 
 
 def plan_video(part: str, seed: int, index: int) -> Storyboard:

@@ -140,7 +140,9 @@ def _finish_phrase_clips(records: Sequence[Any], folder: Path) -> None:
 
 
 PHRASE_PARTS: dict[str, Part] = {
-    'behaviour_clips': Part(300, (), _PhraseClipItem('behaviour_clips', draw_behaviour_clip), _finish_phrase_clips),
+    'behaviour_clips': Part(
+        4000, (), _PhraseClipItem('behaviour_clips', draw_behaviour_clip), _finish_phrase_clips, version=2
+    ),
     'relation_clips': Part(300, (), _PhraseClipItem('relation_clips', draw_relation_clip), _finish_phrase_clips),
     'behaviour': Part(42, ('videos',), _PhraseVideoItem('behaviour'), finish_benchmark('synthetic_behaviour')),
     'relation': Part(42, ('videos',), _PhraseVideoItem('relation'), finish_benchmark('synthetic_relation')),

@@ -25,6 +25,7 @@ from lavida_mm.datasets.synthetic.phrases import (
     list_held_out,
     list_partners,
     phrase_behaviour,
+    phrase_partly,
     phrase_relation,
 )
 from lavida_mm.datasets.synthetic.scene import (
@@ -178,7 +179,8 @@ def draw_behaviour_clip(rng: np.random.Generator, num_frames: int) -> tuple[Scen
     One of the two shows a behaviour that is drawn first, so that none is rare.
 
     Returns:
-        the scene, and all that may be said of each object in each frame, list[N] of list[T]. Nothing in it is held out.
+        the scene, and all that may be said of each object in each frame, list[N] of list[T]. Nothing in it is held out;
+        what leaves out colour or shape ("red object moving left") never is.
     """
     wish = str(rng.choice(list(BEHAVIOURS)))
     while True:
@@ -199,7 +201,11 @@ def draw_behaviour_clip(rng: np.random.Generator, num_frames: int) -> tuple[Scen
         pairs = _pick_pairs(rng, choices)
         said = [
             [
-                tuple(phrase for name in names[table[:, index, frame]] for phrase in phrase_behaviour(pair, str(name)))
+                tuple(
+                    phrase
+                    for name in names[table[:, index, frame]]
+                    for phrase in (*phrase_behaviour(pair, str(name)), *phrase_partly(pair, str(name)))
+                )
                 for frame in range(num_frames)
             ]
             for index, pair in enumerate(pairs)

@@ -12,7 +12,7 @@ from lavida_mm.datasets.synthetic.vocabulary import COLOURS, SHAPES, TRAINED_PAI
 
 __all__ = [
     'BEHAVIOURS', 'RELATIONS', 'embed_phrases', 'is_held_out', 'list_held_out', 'list_partners', 'phrase_behaviour',
-    'phrase_relation',
+    'phrase_partly', 'phrase_relation',
 ]  # fmt: skip
 
 # The first wording is the benchmark's; training phrases use all.
@@ -67,6 +67,12 @@ def phrase_behaviour(pair: Pair, behaviour: str) -> list[str]:
     return [wording.format(pair=pair) for wording in BEHAVIOURS[behaviour]]
 
 
+def phrase_partly(pair: Pair, behaviour: str) -> list[str]:
+    """The first wording with less of the looks: ``red object``, ``star`` and ``object`` in place of ``red star``."""
+    wording = BEHAVIOURS[behaviour][0]
+    return [wording.format(pair=looks) for looks in (f'{pair.colour} object', pair.shape, 'object')]
+
+
 def phrase_relation(pair: Pair, relation: str, anchor: Pair) -> list[str]:
     """All wordings: ``red star left of the blue ring`` first."""
     return [wording.format(pair=pair, anchor=anchor) for wording in RELATIONS[relation]]
@@ -78,7 +84,7 @@ def embed_phrases(phrases: list[str]) -> np.ndarray:
     With ``PseudoAnomalySampler(distractors='hard')`` the prompt's other words then look like the target and differ in
     what it does.
     """
-    names = [*COLOURS, *SHAPES]
+    names = [*COLOURS, *SHAPES, 'object']
     split = [[word for word in phrase.split() if word in names] for phrase in phrases]
     rest = [' '.join(word for word in phrase.split() if word not in names) for phrase in phrases]
     wordings = sorted(set(rest))

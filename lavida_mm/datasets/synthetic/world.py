@@ -73,7 +73,7 @@ def build_world(
     if out.exists() and not out.is_dir():
         raise DataError(f'{out}: the root of the world must be a folder')
     wanted = {
-        name: {'version': WORLD_VERSION, 'part': name, 'seed': benchmark_seed if name in BENCHMARKS else seed,
+        name: {'version': PARTS[name].version, 'part': name, 'seed': benchmark_seed if name in BENCHMARKS else seed,
                'count': counts[name]}
         for name in PARTS if name in parts
     }  # fmt: skip

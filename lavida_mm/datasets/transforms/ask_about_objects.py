@@ -1,4 +1,4 @@
-"""Questions about a clip and their answers, from its objects and their words."""
+"""A prompt about a clip, questions about it and their answers, from its objects and their words."""
 
 import numpy as np
 import torch
@@ -23,40 +23,49 @@ NONE = 'none'
 
 @TRANSFORMS.register_module()
 class AskAboutObjects(BaseTransform):
-    """Write a conversation about a clip, and pack it for ``MLLMPretrainer``.
+    """Write a prompt and a conversation about a clip, and pack them for ``MLLMPretrainer``.
 
-    Three kinds of questions are drawn: what is there (a caption: one word or phrase of each object, in any order);
-    whether a word is true, half of the time it is; and which one of several is true, or none. What is asked for in
-    vain is drawn from the source's vocabulary, half of the time among what shares a word with what is there. A word
-    is true of an object that shows in more than half of the clip's frames, and absent where no object bears it.
+    The prompt names words of which, for each by itself, half of the time one is true that it does not name yet. The
+    conversation after it has three kinds of questions: what is there (a caption: one word or phrase of each object, in
+    any order); whether a word is true, half of the time it is; and which one of several is true, or none.
+
+    What is asked for in vain is drawn from the source's vocabulary. It is as long as something that is said of the
+    objects, so that its length does not tell, and mostly says the same words, but of none of them together: a red star
+    that rests and a ring that moves left make "red star moving left". A word is true of an object that shows in more
+    than half of the clip's frames, and absent where no object bears it.
 
     Required keys: frames, uint8 (T, H, W, 3); object_masks, bool (N, T, H, W); object_words, list[N] of list[str];
     vocabulary; video_id; source.
 
     Returns:
         dict with ``inputs``, uint8 (T, 3, H, W), and ``data_samples`` with ``gt_object_masks``, bool (N, T, H, W), and
-        the meta information ``conversation``, list of (question, answer), and ``object_words``.
+        ``gt_category_labels``, int64 (n,), and the meta information ``categories``, ``template``, ``conversation``,
+        list of (question, answer), and ``object_words``.
 
     Args:
-        num_questions: of a clip.
+        num_words: most words of the prompt; fewer where the vocabulary has not as many.
+        num_questions: of the conversation after it.
         caption_ratio: probability that a question is for a caption.
         which_ratio: probability that it is which one of several is true; else it is whether one is.
         max_words: most words of such a list, at least 2.
-        near_ratio: probability that a word asked for in vain shares a word with what is there, where there is one.
-        candidates: how many absent words to look at for one that is near.
+        near_ratio: probability that what is asked for in vain is near to what is there: of several candidates, that of
+            which the largest share of words is said of the objects.
+        candidates: how many absent words to choose among.
     """
 
     def __init__(
         self,
         *,
-        num_questions: int = 6,
+        num_words: int = 5,
+        num_questions: int = 2,
         caption_ratio: float = 0.15,
         which_ratio: float = 0.35,
         max_words: int = 5,
-        near_ratio: float = 0.5,
+        near_ratio: float = 0.7,
         candidates: int = 32,
     ):
-        check_count('num_questions', num_questions)
+        check_count('num_words', num_words)
+        check_count('num_questions', num_questions, least=0)
         check_count('max_words', max_words, least=2)
         check_count('candidates', candidates)
         for name, ratio in (('caption_ratio', caption_ratio), ('which_ratio', which_ratio), ('near_ratio', near_ratio)):
@@ -67,6 +76,7 @@ class AskAboutObjects(BaseTransform):
             raise ValueError(
                 f'caption_ratio and which_ratio must sum to 1 at most, got {caption_ratio} and {which_ratio}'
             )
+        self.num_words = num_words
         self.num_questions = num_questions
         self.caption_ratio = caption_ratio
         self.which_ratio = which_ratio
@@ -81,17 +91,35 @@ class AskAboutObjects(BaseTransform):
         shown = masks.any(axis=(2, 3)).mean(axis=1) > 0.5  # (N,)
         true = [words for words, seen in zip(results['object_words'], shown, strict=True) if seen and words]
         draw = _WordDraw(results, self.near_ratio, self.candidates, rng)
+        categories, labels = self._name(true, draw, rng)
         conversation = [self._ask(scene, true, draw, rng) for _ in range(self.num_questions)]
         sample = VADDataSample(
             metainfo=dict(
                 video_id=results['video_id'],
                 source=results['source'],
                 object_words=results['object_words'],
+                categories=categories,
+                template=0,
                 conversation=conversation,
             )
         )
+        sample.gt_category_labels = torch.tensor(labels)
         sample.gt_object_masks = torch.from_numpy(np.ascontiguousarray(masks))
         return dict(inputs=torch.from_numpy(split_channels(results['frames'])), data_samples=sample)
+
+    def _name(self, true: list[list[str]], draw: '_WordDraw', rng: np.random.Generator) -> tuple[list[str], list[int]]:
+        """The words of the prompt in any order, and 1 for each that is true."""
+        there = [unique_words(words) for words in true]
+        named: dict[str, int] = {}
+        for _ in range(self.num_words):
+            positive = bool(rng.random() < 0.5)
+            options = [left for words in there if (left := [word for word in words if word not in named])]
+            if positive and options:
+                named[pick(pick(options, rng), rng)] = 1
+            else:
+                named.update((word, 0) for word in draw(1))
+        words = [list(named)[int(place)] for place in rng.permutation(len(named))]
+        return words, [named[word] for word in words]
 
     def _ask(self, scene: str, true: list[list[str]], draw: '_WordDraw', rng: np.random.Generator) -> tuple[str, str]:
         kind = rng.random()
@@ -121,6 +149,7 @@ class _WordDraw:
                 f'source {results["source"]!r}, {results["video_id"]!r}: every one of the {len(self.words)} words of '
                 'the vocabulary is present, none can be asked for in vain: give the source extra_words'
             )
+        self.lengths = [len(word.split()) for word in borne]
         self.parts = {part for word in borne for part in word.split()}
         self.near_ratio = near_ratio
         self.candidates = candidates
@@ -131,9 +160,15 @@ class _WordDraw:
         absent = len(self.words) - len(self.present)
         places = draw_absent(len(self.words), self.present, min(max(number, self.candidates), absent), self.rng)
         found = [self.words[int(place)] for place in places]
-        if self.rng.random() < self.near_ratio:
-            found.sort(key=lambda word: -len(self.parts.intersection(word.split())))
-        return found[:number]
+        near = self.rng.random() < self.near_ratio
+        length = pick(self.lengths, self.rng) if self.lengths else None
+
+        def rank(word: str) -> tuple[bool, float]:
+            parts = word.split()
+            there = sum(part in self.parts for part in parts) / len(parts)
+            return length is not None and len(parts) != length, -there if near else 0.0
+
+        return sorted(found, key=rank)[:number]
 
 
 def pick(options: list, rng: np.random.Generator):

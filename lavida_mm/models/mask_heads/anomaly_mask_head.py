@@ -21,7 +21,7 @@ from lavida_mm.utils.checks import check_count, check_flag
 __all__ = ['AnomalyMaskHead', 'category_logits', 'gate_masks', 'select_masks']
 
 GATES = ('hard', 'soft', 'none')
-CATEGORY_SCORES = ('auto', 'cosine', 'similarity')
+CATEGORY_SCORES = ('auto', 'cosine', 'similarity', 'answer')
 LOSS_NORMS = ('frames', 'positives')
 MASK_CHOICES = ('best_iou', 'single')
 COSINE_SCALE = 10.0
@@ -136,14 +136,16 @@ class AnomalyMaskHead(BaseModule):
             object, it trains the cosine of the prompt with the words' embeddings (with a projector without these, the
             similarity map's maximum); None for none.
         category_scores: what a word's score is at test: the ``cosine`` of the prompt with its embedding, which has a
-            meaning only where ``loss_category`` trained it, the maximum of the ``similarity`` map, or ``auto``: the map
-            where the projector has one, else the cosine.
+            meaning only where ``loss_category`` trained it, the maximum of the ``similarity`` map, the MLLM's
+            ``answer``, or ``auto``: the map where the projector has one, else the cosine.
         loss_norm: what the sums over frames that hold the object are divided by: the number of all ``frames``, or of
             the ``positives`` among them, at least 1. The object loss is always divided by that of all frames.
         mask_choice: ``best_iou`` (of three) or ``single``.
         gate: what the object logit does to the masks at test: ``hard``, ``soft`` or ``none``.
         similarity_skip: add the projector's similarity map, times a learned scale, to the mask logits, and its
             maximum, times another, to the object logit.
+        answer_skip: add what the MLLM says of each word, its largest logit times a learned scale, to the object logit;
+            needs an MLLM with ``answer='each'``.
         loss_size: side at which masks and ground truth are compared; None: that of the decoded masks.
         feature_cache: number of frames whose features are kept at test, for windows that overlap; 0 for none.
         stream_memory: at test, the segmenter's memory goes on from one window of a video to the next, which must come
@@ -167,12 +169,14 @@ class AnomalyMaskHead(BaseModule):
         mask_choice: str = 'best_iou',
         gate: str = 'hard',
         similarity_skip: bool = False,
+        answer_skip: bool = False,
         loss_size: int | None = None,
         feature_cache: int = 16,
         stream_memory: bool = False,
     ) -> None:
         super().__init__()
         check_flag('similarity_skip', similarity_skip)
+        check_flag('answer_skip', answer_skip)
         check_flag('stream_memory', stream_memory)
         check_count('feature_cache', feature_cache, least=0)
         if mask_choice not in MASK_CHOICES:
@@ -207,6 +211,9 @@ class AnomalyMaskHead(BaseModule):
         if similarity_skip:
             self.mask_skip = nn.Parameter(torch.ones(()))
             self.object_skip = nn.Parameter(torch.ones(()))
+        self.answer_skip = answer_skip
+        if answer_skip:
+            self.answer_scale = nn.Parameter(torch.ones(()))
 
     @property
     def embed_dim(self) -> int:
@@ -281,13 +288,21 @@ class AnomalyMaskHead(BaseModule):
         return self.segmenter.decode(features, projected.sparse, dense, memory, self._shortcut(projected))
 
     def _shortcut(self, projected: Any) -> Shortcut | None:
-        """What the similarity map adds to the segmenter's logits."""
-        if not self.similarity_skip:
+        """What similarity map and answers add to the segmenter's logits."""
+        if not self.similarity_skip and not self.answer_skip:
             return None
-        if projected.similarity is None:
-            raise ValueError('similarity_skip=True needs a projector with `similarity`, got one without')
-        found = projected.similarity.amax(dim=1, keepdim=True)  # (F, 1, h, w)
-        return Shortcut(self.mask_skip * found, self.object_skip * found.flatten(1).amax(dim=1))
+        masks = projected.sparse.new_zeros(len(projected.sparse), 1, 1, 1)
+        objects = masks.flatten()
+        if self.similarity_skip:
+            if projected.similarity is None:
+                raise ValueError('similarity_skip=True needs a projector with `similarity`, got one without')
+            found = projected.similarity.amax(dim=1, keepdim=True)  # (F, 1, h, w)
+            masks, objects = self.mask_skip * found, self.object_skip * found.flatten(1).amax(dim=1)
+        if self.answer_skip:
+            if projected.answers is None:
+                raise ValueError("answer_skip=True needs an MLLM with answer='each', got another")
+            objects = objects + self.answer_scale * projected.answers.amax(dim=1)
+        return Shortcut(masks, objects)
 
     def loss(self, features: FrameFeatures, projected: Any, data_samples: Sequence[VADDataSample]) -> dict[str, Tensor]:
         """Losses of a batch.
@@ -442,6 +457,10 @@ class AnomalyMaskHead(BaseModule):
 
     def _category_logits(self, projected: Any) -> Tensor | None:
         """:func:`category_logits` by what ``category_scores`` says, (F, n) or None."""
+        if self.category_scores == 'answer':
+            if projected.answers is None:
+                raise ValueError("category_scores='answer' needs an MLLM with answer='each', got another")
+            return projected.answers
         categories = None if self.category_scores == 'similarity' else projected.categories
         similarity = None if self.category_scores == 'cosine' else projected.similarity
         logits = category_logits(projected.sparse, categories, similarity)

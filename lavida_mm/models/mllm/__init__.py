@@ -1,7 +1,7 @@
 """The multimodal LLM: frames and a prompt in, the state at ``<SEG>`` out."""
 
 from lavida_mm.models.mllm.families import MLLMFamily, VisualInput, VisualTokens
-from lavida_mm.models.mllm.mllm_backbone import ConversationOutput, MLLMBackbone, MLLMOutput
+from lavida_mm.models.mllm.mllm_backbone import MLLMBackbone, MLLMOutput
 from lavida_mm.models.mllm.prompts import ANSWER_TEMPLATES, NUM_TEMPLATES, QUESTION_TEMPLATES, SEG_TOKEN
 from lavida_mm.models.mllm.sequences import Turn
 from lavida_mm.models.mllm.visual_tokens import PatchGrid, count_visual_tokens
@@ -11,7 +11,6 @@ __all__ = [
     'NUM_TEMPLATES',
     'QUESTION_TEMPLATES',
     'SEG_TOKEN',
-    'ConversationOutput',
     'MLLMBackbone',
     'MLLMFamily',
     'MLLMOutput',

@@ -21,6 +21,7 @@ from lavida_mm.models.mllm.loading import (
     load_model,
     load_processor,
 )
+from lavida_mm.models.mllm.prompts import ANSWERS
 from lavida_mm.models.mllm.saved_state import check_saved_state, drop_frozen, expect_trained
 from lavida_mm.models.mllm.sequences import (
     IGNORE,
@@ -31,11 +32,12 @@ from lavida_mm.models.mllm.sequences import (
     pad_batch,
 )
 from lavida_mm.models.mllm.visual_tokens import Grid, check_pixel_budget
+from lavida_mm.models.mllm.word_answers import WordAnswers, find_yes_and_no, read_words
 from lavida_mm.models.pretrained import builds_on_meta, find_pretrained
 from lavida_mm.registry import MODELS
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['ConversationOutput', 'MLLMBackbone', 'MLLMOutput']
+__all__ = ['MLLMBackbone', 'MLLMOutput']
 
 TRAINED_EMBEDDINGS = ('seg', 'all', 'none')
 
@@ -45,33 +47,26 @@ class MLLMOutput:
     """What the multimodal LLM hands on.
 
     Attributes:
-        seg_states: last hidden state at ``<SEG>``, (B, D).
+        seg_states: last hidden state at ``<SEG>``, (B, D); with a ``<SEG>`` behind each word, the mean of theirs,
+            weighted by the softmax of the answers.
         loss: cross entropy of the answers' tokens, ().
         num_tokens_before: visual tokens of each sample before any is dropped or merged.
         num_tokens_after: and after it.
+        visual_tokens: at the language model's input, (L_i, C) of each sample.
+        visual_states: last hidden states at the same places, (L_i, D).
+        grids: numbers of patches in time, height and width; None in families without.
+        answers: logits of yes against no at the ``<SEG>`` of each word, float32 (B, n), very low where a sample has
+            fewer; None where there is one ``<SEG>``.
     """
 
     seg_states: Tensor
     loss: Tensor
     num_tokens_before: list[int]
     num_tokens_after: list[int]
-
-
-@dataclass
-class ConversationOutput:
-    """What reading B conversations gives.
-
-    Attributes:
-        loss: cross entropy of the answers' tokens, ().
-        visual_tokens: at the language model's input, (L_i, C) of each clip.
-        visual_states: last hidden states at the same places, (L_i, D).
-        grids: numbers of patches in time, height and width; None in families without.
-    """
-
-    loss: Tensor
     visual_tokens: list[Tensor]
     visual_states: list[Tensor]
     grids: list[Grid | None]
+    answers: Tensor | None = None
 
 
 class _Reading(NamedTuple):
@@ -80,6 +75,7 @@ class _Reading(NamedTuple):
     hidden: Tensor  # (B, L, D)
     ids: Tensor  # (B, L)
     labels: Tensor  # (B, L)
+    is_visual: Tensor  # (B, L)
     visual: list[VisualTokens]
 
 
@@ -92,6 +88,8 @@ class MLLMBackbone(BaseModule):
 
     Args:
         pretrained: local folder or name on the Hugging Face hub, of a family in ``MLLM_FAMILIES``.
+        answer: ``'joint'``, one ``<SEG>`` for all words, as in the paper; ``'each'``, one behind each word, where the
+            model also says whether the word is true.
         lora: rank ``r``, ``alpha``, ``dropout`` and ``targets`` of the adapters in the language model; None: none.
         freeze_vision: the vision tower and what connects it to the language model are not trained.
         freeze_language: the language model's own weights are not trained; LoRA and the embeddings may still be.
@@ -119,6 +117,7 @@ class MLLMBackbone(BaseModule):
         self,
         *,
         pretrained: str,
+        answer: str = 'joint',
         lora: Mapping[str, Any] | None = DEFAULT_LORA,
         freeze_vision: bool = True,
         freeze_language: bool = True,
@@ -137,6 +136,8 @@ class MLLMBackbone(BaseModule):
         check_settings(dtype, attn_implementation, quantize)
         if not isinstance(pretrained, str) or not pretrained:
             raise ValueError(f'pretrained must be a folder or a name on the hub, got {pretrained!r}')
+        if answer not in ANSWERS:
+            raise ValueError(f'answer must be one of {", ".join(ANSWERS)}, got {answer!r}')
         if llm_sample_frames is not None and (type(llm_sample_frames) is not int or llm_sample_frames < 1):
             raise ValueError(f'llm_sample_frames must be an integer, at least 1, or None, got {llm_sample_frames!r}')
         for name, value in (
@@ -154,6 +155,7 @@ class MLLMBackbone(BaseModule):
             raise ValueError(f'quantize={quantize!r} needs freeze_language=True: weights in 4 bits cannot be trained')
         lora = check_lora(lora)
         self.pretrained = pretrained
+        self.answer = answer
         self.frame_pixels = check_pixel_budget('frame_pixels', frame_pixels)
         self.test_frame_pixels = (
             self.frame_pixels
@@ -176,10 +178,12 @@ class MLLMBackbone(BaseModule):
                 folder, pretrained, dtype=dtype, attn_implementation=attn_implementation, quantize=quantize
             )
             with folder_errors(pretrained, folder):
-                self.writer = PromptWriter(load_processor(folder, pretrained))
+                self.writer = PromptWriter(load_processor(folder, pretrained), answer)
             make_room(self.model, self.writer.seg_id)
             base = fingerprint(folder)
             self._log_unused_budgets()
+            if answer == 'each':
+                self.yes_and_no = find_yes_and_no(self.writer.tokenizer)
         self.register_buffer('base_fingerprint', base)
         self.model.is_init = True  # keeps mmengine from drawing the loaded weights anew
         self.hidden_size = self.model.config.get_text_config().hidden_size
@@ -261,6 +265,7 @@ class MLLMBackbone(BaseModule):
         templates: Sequence[int],
         compressor: TokenCompressor | None = None,
         token_filter: StaticTokenFilter | None = None,
+        turns: Sequence[Sequence[Turn]] | None = None,
     ) -> MLLMOutput:
         """Read B samples.
 
@@ -270,50 +275,39 @@ class MLLMBackbone(BaseModule):
             templates: number of each sample's prompt template, 0 at test.
             compressor: says how visual tokens (L, C) become (R, C); None keeps all.
             token_filter: says which visual tokens are computed at all; None: all.
+            turns: what each sample is asked after its prompt, with the answers, whose tokens count in the loss; None:
+                nothing.
 
         Raises:
-            DataError: no words, or a prompt that exceeds the model's context.
+            DataError: no words, or a conversation that exceeds the model's context.
             ValueError: a filter for a vision tower that cannot leave patches out.
         """
         samples = [self._prepare(clip) for clip in clips]
+        turns = [()] * len(samples) if turns is None else turns
         sequences = [
-            self._fit(self.prompt_writer.write(words, int(template), sample), sample, f'{len(words)} words')
-            for words, template, sample in zip(categories, templates, samples, strict=True)
+            self._fit(
+                self.prompt_writer.write(words, int(template), sample, asked),
+                sample,
+                f'{len(words)} words' + (f' and {len(asked)} turns' if asked else ''),
+            )
+            for words, template, sample, asked in zip(categories, templates, samples, turns, strict=True)
         ]
         reading = self._run(samples, sequences, compressor, token_filter)
+        states = reading.hidden[reading.ids == self.prompt_writer.seg_id]  # (B, D), or (all words, D)
+        words = self._read_words(states, [len(own) for own in categories]) if self.answer == 'each' else None
         return MLLMOutput(
-            seg_states=reading.hidden[reading.ids == self.prompt_writer.seg_id],  # (B, D)
+            seg_states=states if words is None else words.joint,
             loss=self._answer_loss(reading.hidden, reading.labels),
             num_tokens_before=[sample.num_tokens for sample in samples],
             num_tokens_after=[len(row.tokens) for row in reading.visual],
-        )
-
-    def converse(self, clips: Sequence[Tensor], conversations: Sequence[Sequence[Turn]]) -> ConversationOutput:
-        """Read B conversations about clips, all of whose visual tokens are kept.
-
-        Args:
-            clips: as for :meth:`forward`.
-            conversations: questions and answers about each clip.
-
-        Raises:
-            DataError: a conversation without turns, or one that exceeds the model's context.
-        """
-        samples = [self._prepare(clip) for clip in clips]
-        sequences = [
-            self._fit(self.prompt_writer.write_turns(turns, sample), sample, f'{len(turns)} turns')
-            for turns, sample in zip(conversations, samples, strict=True)
-        ]
-        reading = self._run(samples, sequences)
-        lengths = [len(sequence.ids) for sequence in sequences]
-        return ConversationOutput(
-            loss=self._answer_loss(reading.hidden, reading.labels),
             visual_tokens=[row.tokens for row in reading.visual],
-            visual_states=[
-                row[-length:][sequence.is_visual]
-                for row, length, sequence in zip(reading.hidden, lengths, sequences, strict=True)
-            ],
+            visual_states=[row[seen] for row, seen in zip(reading.hidden, reading.is_visual, strict=True)],
             grids=[sample.grid for sample in samples],
+            answers=None if words is None else words.logits,
         )
+
+    def _read_words(self, states: Tensor, counts: Sequence[int]) -> WordAnswers:
+        return read_words(states, counts, self.model.get_output_embeddings().weight[self.yes_and_no])
 
     @property
     def prompt_writer(self) -> PromptWriter:
@@ -330,8 +324,8 @@ class MLLMBackbone(BaseModule):
         self,
         samples: list[VisualInput],
         sequences: list[TokenSequence],
-        compressor: TokenCompressor | None = None,
-        token_filter: StaticTokenFilter | None = None,
+        compressor: TokenCompressor | None,
+        token_filter: StaticTokenFilter | None,
     ) -> _Reading:
         """Look at the samples, shorten their sequences, and read these."""
         kept = self._filter(samples, token_filter)  # B x (L'_i,), or None
@@ -347,8 +341,7 @@ class MLLMBackbone(BaseModule):
         if kept is not None:
             for row, indices in enumerate(kept):
                 sequences[row], positions[row] = keep_visual_tokens(sequences[row], positions[row], indices)
-        hidden, ids, labels = self._read(sequences, visual, positions)
-        return _Reading(hidden, ids, labels, visual)
+        return self._read(sequences, visual, positions)
 
     def _prepare(self, clip: Tensor) -> VisualInput:
         if clip.ndim != 4 or clip.shape[1] != 3 or 0 in clip.shape or clip.dtype != torch.uint8:
@@ -394,10 +387,8 @@ class MLLMBackbone(BaseModule):
         positions = self.family.positions(self.model, ids, mask, samples)  # (P, B, L)
         return [positions[:, row, -len(sequence.ids) :] for row, sequence in enumerate(sequences)]
 
-    def _read(
-        self, sequences: list[TokenSequence], visual: list[VisualTokens], positions: list[Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Last hidden states (B, L, D) of one pass over the batch, padded on the left, with its ids and labels."""
+    def _read(self, sequences: list[TokenSequence], visual: list[VisualTokens], positions: list[Tensor]) -> _Reading:
+        """One pass over the batch, padded on the left."""
         language_model = self.language_model
         dtype = language_model.norm.weight.dtype
         rows = []
@@ -409,15 +400,17 @@ class MLLMBackbone(BaseModule):
             rows.append(text.index_copy(0, places, shown.tokens.to(text.dtype)).to(dtype))
         length = max(len(row) for row in rows) + self.least_padding
         ids = pad_batch([sequence.ids for sequence in sequences], IGNORE, length)  # (B, L)
+        is_visual = pad_batch([sequence.is_visual for sequence in sequences], False, length)
         hidden = self.family.read(
             language_model,
             pad_batch(rows, 0.0, length),  # (B, L, C)
             (ids != IGNORE).long(),
             pad_batch([place.T for place in positions], 0, length).permute(2, 0, 1),  # (P, B, L)
-            pad_batch([sequence.is_visual for sequence in sequences], False, length),
+            is_visual,
             tuple(torch.cat(layers) for layers in zip(*(row.deepstack for row in visual), strict=True)),
         )
-        return hidden, ids, pad_batch([sequence.labels for sequence in sequences], IGNORE, length)
+        labels = pad_batch([sequence.labels for sequence in sequences], IGNORE, length)
+        return _Reading(hidden, ids, labels, is_visual, visual)
 
     def _answer_loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
         """Mean cross entropy of the next token, over the tokens that carry a label.

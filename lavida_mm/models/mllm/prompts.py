@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['ANSWER_TEMPLATES', 'NUM_TEMPLATES', 'QUESTION_TEMPLATES', 'SEG_TOKEN', 'build_answer', 'build_question']
+__all__ = [
+    'ANSWERS', 'ANSWER_TEMPLATES', 'NUM_TEMPLATES', 'QUESTION_TEMPLATES', 'SEG_TOKEN', 'build_answer', 'build_question'
+]  # fmt: skip
 
 SEG_TOKEN = '<SEG>'
+ANSWERS = ('joint', 'each')
 
 # Number 0 is the fixed pair of the test; the sampler draws among all of them in training.
 QUESTION_TEMPLATES = (
@@ -59,7 +62,16 @@ def build_question(categories: Sequence[str], template: int = 0, reserved: Seque
     return QUESTION_TEMPLATES[template].format(categories=', '.join(categories))
 
 
-def build_answer(template: int = 0) -> str:
-    """The answer, which holds ``<SEG>`` once; it is teacher-forced in training and at test."""
+def build_answer(categories: Sequence[str], template: int = 0, answer: str = 'joint') -> str:
+    """The answer, which is teacher-forced in training and at test.
+
+    Args:
+        categories: the n words of the prompt.
+        template: number of the template.
+        answer: ``'joint'`` holds ``<SEG>`` once, as in the paper; ``'each'`` says each word, and ``<SEG>`` behind it,
+            as GSVA does (Xia et al., arXiv 2312.10103), whatever the template.
+    """
     check_template(template)
+    if answer == 'each':
+        return ', '.join(f'{word} {SEG_TOKEN}' for word in categories) + '.'
     return ANSWER_TEMPLATES[template]

@@ -46,15 +46,17 @@ class PromptWriter:
     Args:
         processor: of transformers, with tokenizer and chat template. ``<SEG>`` is added to the tokenizer if it
             has none.
+        answer: ``'joint'`` or ``'each'``, see :func:`build_answer`.
 
     Raises:
         DataError: the tokenizer cannot take ``<SEG>``, or the processor has no chat template.
     """
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: Any, answer: str = 'joint') -> None:
         from tokenizers import AddedToken
 
         self.processor = processor
+        self.answer = answer
         self.tokenizer = processor.tokenizer
         if not self._tokenise('text')['input_ids']:
             raise DataError(f'{self.tokenizer.name_or_path}: tokenizer.json: must be there, with tokens for any text')
@@ -70,45 +72,39 @@ class PromptWriter:
         for is_video in (False, True):
             self._frame(is_video, 1)  # a template that does not fit is an error from the start
 
-    def write(self, categories: Sequence[str], template: int, sample: VisualInput) -> TokenSequence:
-        """Tokenise one sample.
+    def write(
+        self, categories: Sequence[str], template: int, sample: VisualInput, turns: Sequence[Turn] = ()
+    ) -> TokenSequence:
+        """Tokenise the conversation about one sample.
 
         Args:
             categories: the n words of the prompt.
             template: number of the prompt template.
-            sample: what is shown.
+            sample: what is shown, before the first question.
+            turns: what is asked after the prompt, and the answers; later turns see earlier ones.
 
         Raises:
-            DataError: no word, a word that the tokenizer reads as a special token, or a chat template that does not
-                show the question once and the answer with its ``<SEG>`` once.
+            DataError: no word, a blank text, a text that the tokenizer reads as a special token, or a chat template
+                that does not show each question and each answer once.
         """
         question = build_question(categories, template, self.reserved)
-        sequence = self._write([Turn(question, build_answer(template))], sample)
-        if (count := int((sequence.ids == self.seg_id).sum())) != 1:
+        self._check_turns(turns)
+        sequence = self._write([Turn(question, build_answer(categories, template, self.answer)), *turns], sample)
+        wanted = len(categories) if self.answer == 'each' else 1
+        if (count := int((sequence.ids == self.seg_id).sum())) != wanted:
+            number = 'one' if wanted == 1 else wanted
             raise DataError(
-                f'{self.tokenizer.name_or_path}: a conversation must hold exactly one {SEG_TOKEN}, got {count}'
+                f'{self.tokenizer.name_or_path}: a conversation must hold exactly {number} {SEG_TOKEN}, got {count}'
             )
         return sequence
 
-    def write_turns(self, turns: Sequence[Turn], sample: VisualInput) -> TokenSequence:
-        """Tokenise a conversation about one sample; later turns see earlier ones.
-
-        Args:
-            turns: at least one.
-            sample: what is shown, before the first question.
-
-        Raises:
-            DataError: no turn, a blank text, or one that the tokenizer reads as a special token.
-        """
-        if not turns:
-            raise DataError('a conversation must have at least one turn, got none')
+    def _check_turns(self, turns: Sequence[Turn]) -> None:
         for text in (text for turn in turns for text in turn):
             if not text.strip():
                 raise DataError(f'a conversation must not hold a blank question or answer, got {text!r}')
             for token in self.reserved:
                 if token in text:
                     raise DataError(f'conversation: {text!r} contains {token!r}, which the model reads as special')
-        return self._write(turns, sample)
 
     def _write(self, turns: Sequence[Turn], sample: VisualInput) -> TokenSequence:
         head, *between, tail = self._frame(sample.is_video, len(turns))

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from lavida_mm.models.mllm import ConversationOutput, Turn
+from lavida_mm.models.losses import answer_loss, find_answers
+from lavida_mm.models.mllm import MLLMOutput, Turn
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
 from lavida_mm.utils.checks import check_number
@@ -40,15 +41,18 @@ def assign_objects(masks: Tensor, grid: tuple[int, int, int]) -> Tensor:
 
 @MODELS.register_module()
 class MLLMPretrainer(BaseModel):
-    """Trains a multimodal LLM by its own loss: the cross entropy of what it has to say.
+    """Trains a multimodal LLM by its own losses: the cross entropies of what it has to say.
 
-    It says the answers of conversations about clips. With ``naming_weight`` each visual token that shows an object also
+    It reads the prompt that LAVIDA will write, and says of each word whether it is true (``answer='each'``), and then
+    the answers of a conversation about the clip. With ``naming_weight`` each visual token that shows an object also
     says what it shows: of each group of words that exclude each other, the one that is said of the object. That is done
     twice: by the language model's head from the last hidden state, and by the word embeddings from the token as the
     vision tower hands it over, which brings what is seen and what is read into one space.
 
     Args:
         mllm: config of the multimodal LLM, ``MLLMBackbone``.
+        lm_weight: weight of the language-model loss.
+        answer_weight: weight of the loss of yes against no behind each word; 0: none.
         naming_weight: weight of the naming loss; 0: none. It needs a family whose tokens lie in a grid (Qwen's).
         word_groups: for the naming loss, groups of words that exclude each other, one token each. Of an object of which
             no word of a group is said, or more than one, the group says nothing.
@@ -62,18 +66,29 @@ class MLLMPretrainer(BaseModel):
         self,
         *,
         mllm: dict,
+        lm_weight: float = 1.0,
+        answer_weight: float = 0.0,
         naming_weight: float = 0.0,
         word_groups: dict[str, list[str]] | None = None,
         data_preprocessor: dict | None = None,
     ) -> None:
         super().__init__(MODELS.build(data_preprocessor or dict(type='VADDataPreprocessor')))
-        check_number('naming_weight', naming_weight, least=0)
+        for name, weight in (
+            ('lm_weight', lm_weight),
+            ('answer_weight', answer_weight),
+            ('naming_weight', naming_weight),
+        ):
+            check_number(name, weight, least=0)
         if bool(naming_weight) != bool(word_groups):
             raise ValueError(
                 f'word_groups must be given with a naming_weight above 0 and not without, got {word_groups!r} with '
                 f'{naming_weight}'
             )
         self.mllm = MODELS.build(mllm)
+        if answer_weight and self.mllm.answer != 'each':
+            raise ValueError(f"answer_weight={answer_weight} needs mllm.answer='each', got {self.mllm.answer!r}")
+        self.lm_weight = lm_weight
+        self.answer_weight = answer_weight
         self.naming_weight = naming_weight
         self.word_groups = {name: list(words) for name, words in (word_groups or {}).items()}
         self.group_tokens: dict[str, list[int]] = {}
@@ -96,29 +111,43 @@ class MLLMPretrainer(BaseModel):
         raise ValueError(f"mode must be 'loss': this model only pretrains, got {mode!r}")
 
     def loss(self, inputs: list[Tensor], data_samples: list[VADDataSample]) -> dict[str, Tensor]:
-        """``loss_lm``, and ``loss_naming`` where it has a weight.
+        """``loss_lm``, and ``loss_answer`` and ``loss_naming`` where they have a weight.
 
         Args:
             inputs: clips, uint8 (T, 3, H, W) each.
-            data_samples: ``conversation``, pairs of question and answer; for the naming loss ``gt_object_masks``, bool
+            data_samples: ``categories``, the n words of the prompt; ``gt_category_labels``, 1 where they are true,
+                (n,); ``conversation``, pairs of question and answer; for the naming loss ``gt_object_masks``, bool
                 (N, T, H, W), and ``object_words``, N lists of words.
 
         Raises:
             ValueError: a sample without a conversation, or the naming loss in a family without a grid.
         """
+        read = self.read(inputs, data_samples)
+        losses = {'loss_lm': self.lm_weight * read.loss}
+        if self.answer_weight:
+            assert read.answers is not None
+            answers = find_answers(data_samples, read.answers.device)
+            losses['loss_answer'] = self.answer_weight * answer_loss(read.answers, answers)
+        if self.naming_weight:
+            losses['loss_naming'] = self.naming_weight * self._naming_loss(read, data_samples)
+        return losses
+
+    def read(self, inputs: list[Tensor], data_samples: list[VADDataSample]) -> MLLMOutput:
+        """Show the model each clip, its prompt and the conversation after it."""
         for sample in data_samples:
             if 'conversation' not in sample:
                 raise ValueError(
                     f'sample {sample.get("video_id", "?")}: conversation is needed and missing: '
                     "dataset.pack must be dict(type='AskAboutObjects')"
                 )
-        read = self.mllm.converse(inputs, [[Turn(*turn) for turn in sample.conversation] for sample in data_samples])
-        losses = {'loss_lm': read.loss}
-        if self.naming_weight:
-            losses['loss_naming'] = self.naming_weight * self._naming_loss(read, data_samples)
-        return losses
+        return self.mllm(
+            inputs,
+            [sample.categories for sample in data_samples],
+            [sample.template for sample in data_samples],
+            turns=[[Turn(*turn) for turn in sample.conversation] for sample in data_samples],
+        )
 
-    def _naming_loss(self, read: ConversationOutput, data_samples: Sequence[VADDataSample]) -> Tensor:
+    def _naming_loss(self, read: MLLMOutput, data_samples: Sequence[VADDataSample]) -> Tensor:
         """Cross entropy in each group, a mean over the visual tokens of which it says something, and summed, ()."""
         model, patches = self.mllm.model, self.mllm.family.patch_grid
         targets = []

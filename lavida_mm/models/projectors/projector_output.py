@@ -17,14 +17,17 @@ class ProjectorOutput:
         categories: embedding of each named word, zero where a sample has fewer words, (F, n, C); None where the
             projector reads no category text.
         similarity: pixel-text logits, very low where a sample has fewer words, (F, n, h, w), or None.
+        answers: what the MLLM says of each word, logits, very low where a sample has fewer, (F, n); None where it is
+            not asked word by word.
     """
 
     sparse: Tensor
     dense: Tensor | None
     categories: Tensor | None
     similarity: Tensor | None
+    answers: Tensor | None = None
 
     def select(self, frame: int) -> 'ProjectorOutput':
         """That of one frame."""
-        parts = (self.sparse, self.dense, self.categories, self.similarity)
+        parts = (self.sparse, self.dense, self.categories, self.similarity, self.answers)
         return ProjectorOutput(*(None if part is None else part[frame : frame + 1] for part in parts))  # type: ignore[arg-type]

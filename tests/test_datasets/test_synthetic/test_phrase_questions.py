@@ -1,17 +1,22 @@
 """The pretraining stand-in of the MLLM: what its questions name, and that LAVIDA takes over what it learns."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from lavida_mm.datasets.draw import Draw
 from lavida_mm.datasets.synthetic import BEHAVIOURS, HELD_OUT_PAIRS, TRAINED_PAIRS
 from lavida_mm.datasets.synthetic.phrases import is_held_out, phrase_behaviour
+from lavida_mm.engine.launch import build_runner
 from lavida_mm.models.tiny.builders import save_tiny_mllm
-from lavida_mm.registry import DATASETS, MODELS
+from lavida_mm.registry import DATASETS
 from tests.conftest import ROOT, run_python
 
-CONFIG = 'configs/pretrain/tiny_mllm.py'
+NAMING, CONFIG = 'configs/pretrain/tiny_mllm_naming.py', 'configs/pretrain/tiny_mllm.py'
 
 # pycocotools' decoder under numpy 2
 pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation:DeprecationWarning')
@@ -19,28 +24,40 @@ pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation:Depreca
 
 @pytest.fixture
 def load(phrase_world, small_world, tmp_path, monkeypatch):
-    """Loads the config with its data in small worlds, loaded in this process."""
+    """Loads a config with its data in small worlds, loaded in this process, for two iterations."""
     from lavida_mm.engine.launch import load_config
 
     monkeypatch.chdir(ROOT)
     save_tiny_mllm(tmp_path / 'wide', wide=True, seed=0)
-    sources = 'train_dataloader.dataset.sources'
-    options = {
-        'model.mllm.pretrained': str(tmp_path / 'wide'),
-        f'{sources}.behaviour_clips.data_root': str(phrase_world / 'behaviour_clips'),
-        f'{sources}.clips.data_root': str(small_world / 'clips'),
-        'train_dataloader.num_workers': 0,
-        'train_dataloader.persistent_workers': False,
-        'train_dataloader.batch_size': 2,
-        'train_cfg.max_iters': 2,
-    }
-    return lambda: load_config(CONFIG, options)
+
+    def load(path, pretrained, **changes):
+        options = {
+            'model.mllm.pretrained': str(pretrained),
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'train_dataloader.batch_size': 2,
+            'train_cfg.max_iters': 2,
+            'work_dir': str(tmp_path / Path(path).stem),
+            'experiment_name': f'{tmp_path.name}_{Path(path).stem}',
+            'visualizer': None,
+            **changes,
+        }
+        config = load_config(path, {})
+        text = json.dumps(config.to_dict()).replace('data/synthetic_world/', 'WORLD/')
+        for root in (phrase_world, small_world):
+            for part in root.iterdir():
+                text = text.replace(f'WORLD/{part.name}"', f'{part}"').replace(f'WORLD/{part.name}/', f'{part}/')
+        config = Config(json.loads(text))
+        config.merge_from_dict(options)
+        return config
+
+    return load
 
 
-def test_no_held_out_combination_is_named(load):
+def test_no_held_out_combination_is_named(load, tmp_path):
     """In questions, answers and the words of objects, over draws of every clip."""
     init_default_scope('lavida_mm')
-    mixture = DATASETS.build(load().train_dataloader.dataset)
+    mixture = DATASETS.build(load(CONFIG, tmp_path / 'wide').train_dataloader.dataset)
     held_out = [
         phrase
         for pair in TRAINED_PAIRS
@@ -54,6 +71,7 @@ def test_no_held_out_combination_is_named(load):
         for seed in range(20):
             sample = mixture[Draw(item, seed)]['data_samples']
             texts += [text for turn in sample.conversation for text in turn]
+            texts += sample.categories
             texts += [word for words in sample.object_words for word in words]
     told = '\n'.join(texts)
     assert not [phrase for phrase in held_out if phrase in told]
@@ -62,33 +80,35 @@ def test_no_held_out_combination_is_named(load):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('afterwards', [dict(lora=None), dict(freeze_language=True, train_embeddings='seg')])
-def test_lavida_takes_over_what_was_trained(load, tmp_path, afterwards):
-    """Train, export, and build LAVIDA on the folder: trained in full, or by LoRA alone, as the config says."""
-    from lavida_mm.engine.launch import build_runner, load_config
+@pytest.mark.parametrize(
+    'afterwards',
+    [{}, {'model.mllm.lora': None, 'model.mllm.freeze_language': False, 'model.mllm.freeze_vision': False}],
+)
+def test_lavida_goes_on_from_what_was_trained(load, tmp_path, afterwards):
+    """Two stages, export, and LAVIDA trained on the folder: by LoRA alone, or in full, as the config says."""
+    build_runner(load(NAMING, tmp_path / 'wide'), NAMING).train()
+    first = tmp_path / 'tiny_mllm_naming/iter_2.pth'
+    build_runner(load(CONFIG, tmp_path / 'wide', load_from=str(first)), CONFIG).train()
+    second = tmp_path / 'tiny_mllm/iter_2.pth'
+    option = f'model.mllm.pretrained={tmp_path / "wide"}'
+    run_python('tools/model_tools/export_hf.py', CONFIG, second, tmp_path / 'mllm', '--cfg-options', option)
 
-    config = load()
-    config.work_dir, config.visualizer, config.experiment_name = str(tmp_path / 'run'), None, tmp_path.name
-    build_runner(config, CONFIG).train()
-    run_python(
-        'tools/model_tools/export_hf.py',
-        CONFIG,
-        tmp_path / 'run',
-        tmp_path / 'mllm',
-        '--cfg-options',
-        f'model.mllm.pretrained={tmp_path / "wide"}',
-    )
-
-    settings = load_config('configs/lavida_tiny.py').model.mllm
-    settings.update(pretrained=str(tmp_path / 'mllm'), **afterwards)
-    taken = MODELS.build(settings).model
-    trained = torch.load(tmp_path / 'run/iter_2.pth', weights_only=True)['state_dict']
-    start = MODELS.build(load().model).mllm.model.state_dict()
-    assert 'mllm.model.lm_head.weight' not in trained  # it is the matrix of the embeddings
-    names = [name for name in start if name != 'lm_head.weight']
-    assert any(not torch.equal(trained[f'mllm.model.{name}'], start[name]) for name in names)
-    for name, value in taken.state_dict().items():
-        if 'lora' not in name and name != 'lm_head.weight':
-            torch.testing.assert_close(value, trained[f'mllm.model.{name.replace(".base_layer", "")}'])
-    language = [p for n, p in taken.named_parameters() if 'language_model.layers' in n and 'lora' not in n]
-    assert {p.requires_grad for p in language} == {not settings.freeze_language}
+    stages = [torch.load(path, weights_only=True)['state_dict'] for path in (first, second)]
+    assert 'mllm.model.lm_head.weight' not in stages[1]  # it is the matrix of the embeddings
+    assert any(not torch.equal(stages[1][name], stages[0][name]) for name in stages[0])
+    config = load('configs/lavida_tiny_behaviour.py', tmp_path / 'mllm', **afterwards)
+    for part in ('val_dataloader', 'val_evaluator', 'val_cfg', 'test_dataloader', 'test_evaluator', 'test_cfg'):
+        config[part] = None
+    runner = build_runner(config, 'configs/lavida_tiny_behaviour.py')
+    taken = dict(runner.model.mllm.model.named_parameters())
+    for name, value in taken.items():
+        if 'lora' not in name:
+            torch.testing.assert_close(value, stages[1][f'mllm.model.{name.replace(".base_layer", "")}'])
+    before = {name: value.detach().clone() for name, value in taken.items()}
+    runner.train()
+    moved = {name for name, value in taken.items() if not torch.equal(value, before[name])}
+    assert moved
+    assert all('lora' in name for name in moved) == (not afterwards)
+    if afterwards:
+        assert any('visual' in name for name in moved)
+        assert any('language_model.layers' in name for name in moved)

@@ -8,6 +8,7 @@ from lavida_mm.datasets.synthetic.phrases import (
     list_held_out,
     list_partners,
     phrase_behaviour,
+    phrase_partly,
     phrase_relation,
 )
 
@@ -43,3 +44,12 @@ def test_phrases_about_the_same_objects_are_the_nearest():
     near = features @ features.T / np.outer(*[np.linalg.norm(features, axis=1)] * 2) - 2 * np.eye(len(phrases))
     assert near.argmax(1)[[0, 1, 4, 5]].tolist() == [1, 0, 5, 4]
     assert near.max() < 1 - 1e-3  # none coincide
+
+
+def test_phrases_that_leave_out_looks_are_near_to_their_like():
+    said = phrase_partly(Pair('red', 'star'), 'left')
+    assert said == ['red object moving left', 'star moving left', 'object moving left']
+    phrases = [*said, *phrase_partly(Pair('red', 'star'), 'still'), *phrase_behaviour(Pair('blue', 'ring'), 'left')]
+    features = embed_phrases(phrases)
+    near = features @ features.T / np.outer(*[np.linalg.norm(features, axis=1)] * 2) - 2 * np.eye(len(phrases))
+    assert near.argmax(1)[:3].tolist() == [3, 4, 5]

@@ -73,18 +73,54 @@ def test_every_answer_is_true():
 
 
 def test_what_is_asked_in_vain_is_near_to_what_is_there():
-    shares = {}
+    """Near: each word of it is said of an object, though of none together. No object here is green."""
+    parts = {part for own in WORDS[:2] for word in own for part in word.split()}
+    near = {}
     for ratio in (0.0, 1.0):
         transform = AskAboutObjects(num_questions=8, caption_ratio=0, which_ratio=0, near_ratio=ratio)
-        parts = {part for own in WORDS for word in own for part in word.split()}
-        near = [
-            len(parts.intersection(read(question)[1][0].split()))
-            for seed in range(60)
-            for question, answer in ask(transform, seed).conversation
-            if answer == 'no.'
+        samples = [ask(transform, seed, words=WORDS[:2], frames_of_last=4) for seed in range(60)]
+        vain = [read(question)[1][0] for one in samples for question, answer in one.conversation if answer == 'no.']
+        vain += [
+            word
+            for one in samples
+            for word, label in zip(one.categories, one.gt_category_labels.tolist(), strict=True)
+            if not label
         ]
-        shares[ratio] = np.mean(near)
-    assert shares[1.0] > shares[0.0] + 0.3
+        near[ratio] = np.mean([parts.issuperset(word.split()) for word in vain])
+    assert near[1.0] == 1.0
+    assert 0.4 < near[0.0] < 0.7  # 9 of the 15 phrases that are absent
+
+
+def test_length_does_not_tell_what_is_asked_in_vain():
+    """Of two objects one is called by a word and one by a phrase; the vocabulary is nearly all of phrases."""
+    vocabulary = [*VOCABULARY, 'star', 'ring', 'cross', 'square']
+    transform = AskAboutObjects(num_words=1, num_questions=0)
+    lengths = {0: [], 1: []}
+    for seed in range(400):
+        sample = ask(
+            transform, seed, words=[['star'], ['red ring moving left']], frames_of_last=4, vocabulary=vocabulary
+        )
+        lengths[int(sample.gt_category_labels[0])].append(len(sample.categories[0].split()) == 1)
+    assert abs(np.mean(lengths[0]) - np.mean(lengths[1])) < 0.17  # 99.9 %
+    assert 0.4 < np.mean(lengths[0]) < 0.6
+
+
+def test_the_prompt_names_words_that_are_true_half_of_the_time():
+    """Each once; the last object, which shows in one frame of four, is neither true nor named in vain."""
+    transform = AskAboutObjects(num_words=3)
+    true = {'red star moving left', *WORDS[1]}
+    labels, orders = [], Counter()
+    for seed in range(400):
+        sample = ask(transform, seed)
+        assert len(set(sample.categories)) == len(sample.categories) <= 3
+        assert sample.gt_category_labels.tolist() == [int(word in true) for word in sample.categories]
+        assert 'green star moving left' not in sample.categories
+        assert sample.template == 0
+        labels += sample.gt_category_labels.tolist()
+        orders[int(sample.gt_category_labels[0])] += 1
+    share = np.mean(labels)
+    assert abs(share - 0.5) < 3.3 * np.sqrt(0.25 / len(labels))  # 99.9 %
+    assert abs(orders[1] / 400 - share) < 3.3 * np.sqrt(0.25 / 400)  # what is true stands anywhere
 
 
 def test_the_same_seed_asks_the_same():
@@ -116,7 +152,8 @@ def test_a_vocabulary_that_is_all_there():
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (dict(num_questions=0), 'num_questions'),
+        (dict(num_words=0), 'num_words'),
+        (dict(num_questions=-1), 'num_questions'),
         (dict(max_words=1), 'max_words'),
         (dict(near_ratio=1.5), 'near_ratio'),
         (dict(caption_ratio='half'), 'caption_ratio'),

@@ -209,6 +209,34 @@ def test_the_similarity_skip_adds_the_map():
         head(features, _projected(2, similarity=False))
 
 
+@pytest.mark.parametrize('similarity_skip', [False, True])
+def test_the_answer_skip_adds_the_largest_answer(similarity_skip):
+    head = _head(answer_skip=True, similarity_skip=similarity_skip).eval()
+    clips, _ = _batch(_sample([1, 0]))
+    features, projected = head.encode(clips), _projected(2)
+    projected.answers = torch.tensor([[0.5, 2.0], [-1.0, -1e4]])
+    with torch.no_grad():
+        head.answer_scale.fill_(0.5)
+        found = head(features, projected)
+        projected.answers = torch.zeros(2, 2)
+        plain = head(features, projected)
+    torch.testing.assert_close(found.object_logits - plain.object_logits, torch.tensor([1.0, -0.5]))
+    assert torch.equal(found.masks, plain.masks)
+    with pytest.raises(ValueError, match="answer_skip=True needs an MLLM with answer='each'"):
+        head(features, _projected(2))
+
+
+def test_an_answer_as_the_score_of_a_word():
+    head = _head(category_scores='answer').eval()
+    clips, samples = _batch(_sample([1, 0]))
+    features, projected = head.encode(clips), _projected(2)
+    with pytest.raises(ValueError, match="category_scores='answer' needs an MLLM with answer='each'"):
+        head.predict(features, projected, samples)
+    projected.answers = torch.tensor([[0.5, 2.0], [-1.0, 0.0]])
+    (found,) = head.predict(features, projected, samples)
+    torch.testing.assert_close(found.pred_category_scores, projected.answers.sigmoid())
+
+
 def test_the_dense_prompt_adds_to_sams():
     head = _head().eval()
     features, projected = head.encode([torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8)]), _projected(2)

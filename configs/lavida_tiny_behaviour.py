@@ -1,0 +1,22 @@
+# The tiny LAVIDA whose MLLM answers word by word, for words that no single frame answers. Its MLLM is what
+# tools/model_tools/export_hf.py makes of the pretraining stand-in, configs/pretrain/tiny_mllm.py.
+_base_ = [
+    './_base_/models/lavida_tiny.py',
+    './_base_/datasets/synthetic_behaviour.py',
+    './_base_/schedules/tiny.py',
+    './_base_/default_runtime.py',
+]
+
+model = dict(
+    mllm=dict(
+        pretrained='work_dirs/tiny_mllm/exported',
+        answer='each',
+        freeze_vision=True,
+        freeze_language=True,
+        train_embeddings='none',
+        frame_pixels=(36, 36),  # in merged patches of 16 x 16 pixels
+    ),
+    compressor=None,
+    projector=dict(seg_channels=128),
+    mask_head=dict(answer_skip=True),
+)
