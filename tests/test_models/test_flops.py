@@ -41,7 +41,9 @@ def test_shapes_give_the_operations_of_a_real_pass(family, num_frames, tmp_path)
     clip = torch.randint(0, 256, (num_frames, 3, *SIZE), dtype=torch.uint8)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         read = real([clip], [['car', 'person']], [0])
-    sequence = real.writer.write(['car', 'person'], 0, real.family.prepare(real.writer.processor, clip, (8, 16)))
+    (sequence,) = real.writer.write_prompt(
+        ['car', 'person'], 0, real.family.prepare(real.writer.processor, clip, (8, 16))
+    )
     vision = flops.count_vision(shapes, num_frames, *SIZE, training=False)
     language = flops.count_language(shapes, len(sequence.ids))
     head = flops.count_head(shapes, int((sequence.labels >= 0).sum()))

@@ -123,7 +123,7 @@ def test_a_clip_is_learnt_by_heart(folders):
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     inputs, samples = make_batch()
     history = []
-    for _ in range(40):
+    for _ in range(100):
         losses = model.loss(inputs, samples)
         optimizer.zero_grad()
         sum(losses.values()).backward()

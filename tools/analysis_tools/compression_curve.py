@@ -94,19 +94,18 @@ def make_words(num_words: int) -> list[str]:
     return [f'object {number}' for number in range(num_words)]
 
 
-def estimate_text_tokens(num_words: int, answer: str = 'joint') -> tuple[int, int]:
+def estimate_text_tokens(num_words: int) -> tuple[int, int]:
     """Tokens of prompt and answer beside the visual ones, and those of the answer alone.
 
     An estimate, since a model without weights has no tokenizer: common words and marks are one token each.
     """
     from lavida_mm.models.mllm.prompts import SEG_TOKEN, build_answer, build_question
 
-    words = make_words(num_words)
-    asked, said = (
+    question, answer = (
         len(re.findall(r'\w+|[^\w\s]', text.replace(SEG_TOKEN, 'SEG')))
-        for text in (build_question(words), build_answer(words, answer=answer))
+        for text in (build_question(make_words(num_words)), build_answer())
     )
-    return asked + said + CHAT_TOKENS, said + ANSWER_END_TOKENS
+    return question + answer + CHAT_TOKENS, answer + ANSWER_END_TOKENS
 
 
 def count_operations(
@@ -124,7 +123,7 @@ def count_operations(
     from lavida_mm.models import flops
     from lavida_mm.models.compressors.token_compressor import count_kept
 
-    text, answer = estimate_text_tokens(num_words, model.mllm.answer)
+    text, answer = estimate_text_tokens(num_words)
     mllm = model.mllm
     segmenter = flops.count_segmenter(model.mask_head, num_frames, *size).total
     head = flops.count_head(mllm, answer).total

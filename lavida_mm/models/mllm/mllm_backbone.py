@@ -29,6 +29,8 @@ from lavida_mm.models.mllm.sequences import (
     TokenSequence,
     Turn,
     keep_visual_tokens,
+    mask_blocks,
+    pack_sequences,
     pad_batch,
 )
 from lavida_mm.models.mllm.visual_tokens import Grid, check_pixel_budget
@@ -88,8 +90,9 @@ class MLLMBackbone(BaseModule):
 
     Args:
         pretrained: local folder or name on the Hugging Face hub, of a family in ``MLLM_FAMILIES``.
-        answer: ``'joint'``, one ``<SEG>`` for all words, as in the paper; ``'each'``, one behind each word, where the
-            model also says whether the word is true.
+        answer: ``'joint'``, one ``<SEG>`` for all words, as in the paper; ``'each'``: each word is asked for by itself,
+            in a conversation of its own with a ``<SEG>``, where the model also says whether the word is true. All read
+            the same visual tokens, which are computed once; what is said of a word does not depend on the others.
         lora: rank ``r``, ``alpha``, ``dropout`` and ``targets`` of the adapters in the language model; None: none.
         freeze_vision: the vision tower and what connects it to the language model are not trained.
         freeze_language: the language model's own weights are not trained; LoRA and the embeddings may still be.
@@ -150,6 +153,11 @@ class MLLMBackbone(BaseModule):
         if train_embeddings not in TRAINED_EMBEDDINGS:
             raise ValueError(
                 f'train_embeddings must be one of {", ".join(TRAINED_EMBEDDINGS)}, got {train_embeddings!r}'
+            )
+        if answer == 'each' and attn_implementation == 'flash_attention_2':
+            raise ValueError(
+                "answer='each' needs attn_implementation='sdpa' or 'eager', got 'flash_attention_2', which cannot keep "
+                'the words apart'
             )
         if quantize is not None and not freeze_language:
             raise ValueError(f'quantize={quantize!r} needs freeze_language=True: weights in 4 bits cannot be trained')
@@ -275,8 +283,8 @@ class MLLMBackbone(BaseModule):
             templates: number of each sample's prompt template, 0 at test.
             compressor: says how visual tokens (L, C) become (R, C); None keeps all.
             token_filter: says which visual tokens are computed at all; None: all.
-            turns: what each sample is asked after its prompt, with the answers, whose tokens count in the loss; None:
-                nothing.
+            turns: what else each sample is asked, each by itself, with the answers, whose tokens count in the loss;
+                None: nothing.
 
         Raises:
             DataError: no words, or a conversation that exceeds the model's context.
@@ -284,15 +292,11 @@ class MLLMBackbone(BaseModule):
         """
         samples = [self._prepare(clip) for clip in clips]
         turns = [()] * len(samples) if turns is None else turns
-        sequences = [
-            self._fit(
-                self.prompt_writer.write(words, int(template), sample, asked),
-                sample,
-                f'{len(words)} words' + (f' and {len(asked)} turns' if asked else ''),
-            )
-            for words, template, sample, asked in zip(categories, templates, samples, turns, strict=True)
+        conversations = [
+            self._write(words, int(template), asked, sample)
+            for words, template, asked, sample in zip(categories, templates, turns, samples, strict=True)
         ]
-        reading = self._run(samples, sequences, compressor, token_filter)
+        reading = self._run(samples, conversations, compressor, token_filter)
         states = reading.hidden[reading.ids == self.prompt_writer.seg_id]  # (B, D), or (all words, D)
         words = self._read_words(states, [len(own) for own in categories]) if self.answer == 'each' else None
         return MLLMOutput(
@@ -305,6 +309,15 @@ class MLLMBackbone(BaseModule):
             grids=[sample.grid for sample in samples],
             answers=None if words is None else words.logits,
         )
+
+    def _write(
+        self, words: Sequence[str], template: int, turns: Sequence[Turn], sample: VisualInput
+    ) -> list[TokenSequence]:
+        """The conversations about one sample, on the model's device."""
+        prompts = self.prompt_writer.write_prompt(words, template, sample)
+        asked = '1 word' if len(prompts) > 1 else f'{len(words)} words'
+        found = [self._fit(sequence, sample, asked) for sequence in prompts]
+        return found + [self._fit(self.prompt_writer.write_turn(turn, sample), sample, '1 turn') for turn in turns]
 
     def _read_words(self, states: Tensor, counts: Sequence[int]) -> WordAnswers:
         return read_words(states, counts, self.model.get_output_embeddings().weight[self.yes_and_no])
@@ -323,14 +336,16 @@ class MLLMBackbone(BaseModule):
     def _run(
         self,
         samples: list[VisualInput],
-        sequences: list[TokenSequence],
+        conversations: list[list[TokenSequence]],
         compressor: TokenCompressor | None,
         token_filter: StaticTokenFilter | None,
     ) -> _Reading:
-        """Look at the samples, shorten their sequences, and read these."""
+        """Look at the samples, lay their conversations side by side, shorten these, and read them."""
         kept = self._filter(samples, token_filter)  # B x (L'_i,), or None
         visual = self._look(samples, kept)
-        positions = self._locate(sequences, samples)  # B x (P, L_i)
+        located = self._locate([max(rows, key=lambda row: len(row.ids)) for rows in conversations], samples)
+        packed = [pack_sequences(rows, places) for rows, places in zip(conversations, located, strict=True)]
+        sequences, positions = [row for row, _ in packed], [places for _, places in packed]  # B x (L_i,), (P, L_i)
         if compressor is not None:
             merges = compressor([row.tokens for row in visual])
             visual = [
@@ -401,10 +416,14 @@ class MLLMBackbone(BaseModule):
         length = max(len(row) for row in rows) + self.least_padding
         ids = pad_batch([sequence.ids for sequence in sequences], IGNORE, length)  # (B, L)
         is_visual = pad_batch([sequence.is_visual for sequence in sequences], False, length)
+        mask = (ids != IGNORE).long()
+        if any(bool(sequence.block.any()) for sequence in sequences):
+            blocks = pad_batch([sequence.block for sequence in sequences], 0, length)
+            mask = mask_blocks(blocks, mask.bool(), dtype)  # (B, 1, L, L)
         hidden = self.family.read(
             language_model,
             pad_batch(rows, 0.0, length),  # (B, L, C)
-            (ids != IGNORE).long(),
+            mask,
             pad_batch([place.T for place in positions], 0, length).permute(2, 0, 1),  # (P, B, L)
             is_visual,
             tuple(torch.cat(layers) for layers in zip(*(row.deepstack for row in visual), strict=True)),

@@ -62,16 +62,7 @@ def build_question(categories: Sequence[str], template: int = 0, reserved: Seque
     return QUESTION_TEMPLATES[template].format(categories=', '.join(categories))
 
 
-def build_answer(categories: Sequence[str], template: int = 0, answer: str = 'joint') -> str:
-    """The answer, which is teacher-forced in training and at test.
-
-    Args:
-        categories: the n words of the prompt.
-        template: number of the template.
-        answer: ``'joint'`` holds ``<SEG>`` once, as in the paper; ``'each'`` says each word, and ``<SEG>`` behind it,
-            as GSVA does (Xia et al., arXiv 2312.10103), whatever the template.
-    """
+def build_answer(template: int = 0) -> str:
+    """The answer, which holds ``<SEG>`` once; it is teacher-forced in training and at test."""
     check_template(template)
-    if answer == 'each':
-        return ', '.join(f'{word} {SEG_TOKEN}' for word in categories) + '.'
     return ANSWER_TEMPLATES[template]

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +12,10 @@ from lavida_mm.models.mllm.families import VisualInput
 from lavida_mm.models.mllm.prompts import SEG_TOKEN, build_answer, build_question
 from lavida_mm.utils.errors import DataError
 
-__all__ = ['IGNORE', 'PromptWriter', 'TokenSequence', 'Turn', 'keep_visual_tokens', 'pad_batch']
+__all__ = [
+    'IGNORE', 'PromptWriter', 'TokenSequence', 'Turn', 'keep_visual_tokens', 'mask_blocks', 'pack_sequences',
+    'pad_batch',
+]  # fmt: skip
 
 IGNORE = -100  # label of tokens that the language-model loss leaves out
 QUESTION_MARK, ANSWER_MARK = 'QUESTION-HERE', 'ANSWER-HERE'
@@ -33,11 +35,13 @@ class TokenSequence(NamedTuple):
         ids: (L,).
         labels: the ids of the answers, IGNORE elsewhere, (L,).
         is_visual: where visual tokens stand, bool (L,).
+        block: which conversation each belongs to, see :func:`pack_sequences`, (L,).
     """
 
     ids: Tensor
     labels: Tensor
     is_visual: Tensor
+    block: Tensor
 
 
 class PromptWriter:
@@ -46,7 +50,7 @@ class PromptWriter:
     Args:
         processor: of transformers, with tokenizer and chat template. ``<SEG>`` is added to the tokenizer if it
             has none.
-        answer: ``'joint'`` or ``'each'``, see :func:`build_answer`.
+        answer: ``'joint'``, one conversation for all words of a prompt, or ``'each'``, one for each.
 
     Raises:
         DataError: the tokenizer cannot take ``<SEG>``, or the processor has no chat template.
@@ -68,61 +72,59 @@ class PromptWriter:
         if not (processor.chat_template or self.tokenizer.chat_template):
             raise DataError(f'{self.tokenizer.name_or_path}: chat_template: must be there to write a prompt')
         self.reserved = sorted({*self.tokenizer.all_special_tokens, *self.tokenizer.get_added_vocab()})
-        self._frames: dict[tuple[bool, int], list[str]] = {}
-        for is_video in (False, True):
-            self._frame(is_video, 1)  # a template that does not fit is an error from the start
+        self._frames = {is_video: self._split_template(is_video) for is_video in (False, True)}
 
-    def write(
-        self, categories: Sequence[str], template: int, sample: VisualInput, turns: Sequence[Turn] = ()
-    ) -> TokenSequence:
-        """Tokenise the conversation about one sample.
+    def write_prompt(self, categories: Sequence[str], template: int, sample: VisualInput) -> list[TokenSequence]:
+        """Tokenise the prompt about one sample: one conversation for all words, or one for each.
 
         Args:
             categories: the n words of the prompt.
             template: number of the prompt template.
-            sample: what is shown, before the first question.
-            turns: what is asked after the prompt, and the answers; later turns see earlier ones.
+            sample: what is shown.
 
         Raises:
-            DataError: no word, a blank text, a text that the tokenizer reads as a special token, or a chat template
-                that does not show each question and each answer once.
+            DataError: no word, a word that the tokenizer reads as a special token, or a chat template that does not
+                show the question once and the answer with its ``<SEG>`` once.
         """
-        question = build_question(categories, template, self.reserved)
-        self._check_turns(turns)
-        sequence = self._write([Turn(question, build_answer(categories, template, self.answer)), *turns], sample)
-        wanted = len(categories) if self.answer == 'each' else 1
-        if (count := int((sequence.ids == self.seg_id).sum())) != wanted:
-            number = 'one' if wanted == 1 else wanted
-            raise DataError(
-                f'{self.tokenizer.name_or_path}: a conversation must hold exactly {number} {SEG_TOKEN}, got {count}'
-            )
-        return sequence
+        build_question(categories, template, self.reserved)  # a bad list is an error as a whole
+        asked = [[word] for word in categories] if self.answer == 'each' else [categories]
+        found = [
+            self._write(Turn(build_question(words, template, self.reserved), build_answer(template)), sample)
+            for words in asked
+        ]
+        for sequence in found:
+            if (count := int((sequence.ids == self.seg_id).sum())) != 1:
+                raise DataError(
+                    f'{self.tokenizer.name_or_path}: a conversation must hold exactly one {SEG_TOKEN}, got {count}'
+                )
+        return found
 
-    def _check_turns(self, turns: Sequence[Turn]) -> None:
-        for text in (text for turn in turns for text in turn):
+    def write_turn(self, turn: Turn, sample: VisualInput) -> TokenSequence:
+        """Tokenise a question about one sample and its answer.
+
+        Raises:
+            DataError: a blank text, or one that the tokenizer reads as a special token.
+        """
+        for text in turn:
             if not text.strip():
-                raise DataError(f'a conversation must not hold a blank question or answer, got {text!r}')
+                raise DataError(f'a turn must not hold a blank question or answer, got {text!r}')
             for token in self.reserved:
                 if token in text:
-                    raise DataError(f'conversation: {text!r} contains {token!r}, which the model reads as special')
+                    raise DataError(f'turn: {text!r} contains {token!r}, which the model reads as special')
+        return self._write(turn, sample)
 
-    def _write(self, turns: Sequence[Turn], sample: VisualInput) -> TokenSequence:
-        head, *between, tail = self._frame(sample.is_video, len(turns))
+    def _write(self, turn: Turn, sample: VisualInput) -> TokenSequence:
+        head, middle, tail = self._frames[sample.is_video]
         shown = [sample.text]
         images, videos = ([], shown) if sample.is_video else (shown, [])
         (head,), _ = self.processor.get_text_with_replacements([head], images, videos)
-        runs = [(head, False)]  # texts, and whether the model has to say them
-        for number, turn in enumerate(turns):
-            after = tail if number == len(turns) - 1 else between[2 * number + 1]
-            alike = takewhile(lambda pair: pair[0] == pair[1], zip(after, tail, strict=False))
-            said = sum(1 for _ in alike)  # what ends an answer is part of it
-            runs += [(turn.question + between[2 * number], False), (turn.answer + after[:said], True)]
-            runs.append((after[said:], False))
-        ids, is_answer = self._tokenise_runs(runs, sample.placeholder)
+        ids, is_answer = self._tokenise_runs(
+            [(head + turn.question + middle, False), (turn.answer + tail, True)], sample.placeholder
+        )
         is_visual = ids == sample.placeholder
         is_visual &= is_visual.cumsum(0) <= sample.num_tokens
         assert int(is_visual.sum()) == sample.num_tokens, 'the processor wrote fewer placeholders than tokens'
-        return TokenSequence(ids, torch.where(is_answer, ids, IGNORE), is_visual)
+        return TokenSequence(ids, torch.where(is_answer, ids, IGNORE), is_visual, torch.zeros_like(ids))
 
     def _tokenise(self, text: str, **settings: Any) -> Any:
         return self.tokenizer(text, add_special_tokens=False, **settings)
@@ -146,23 +148,71 @@ class PromptWriter:
         repeats[(ids == placeholder) & ~is_answer] = torch.tensor(lengths)
         return ids.repeat_interleave(repeats), is_answer.repeat_interleave(repeats)
 
-    def _frame(self, is_video: bool, num_turns: int) -> list[str]:
-        """What the chat template writes before, between and after the questions and answers, 2 x turns + 1 texts."""
-        if (is_video, num_turns) not in self._frames:
-            shown = [{'type': 'video' if is_video else 'image'}]
-            messages = []
-            for _ in range(num_turns):
-                messages += [
-                    {'role': 'user', 'content': [*shown, {'type': 'text', 'text': QUESTION_MARK}]},
-                    {'role': 'assistant', 'content': [{'type': 'text', 'text': ANSWER_MARK}]},
-                ]
-                shown = []
-            # SmolVLM's processor adds settings of its own and warns of them, unless there are some already.
-            text = self.processor.apply_chat_template(messages, tokenize=False, processor_kwargs={'padding': False})
-            if text.count(QUESTION_MARK) != num_turns or text.count(ANSWER_MARK) != num_turns:
-                raise DataError(f'{self.tokenizer.name_or_path}: chat_template: must show question and answer once')
-            self._frames[is_video, num_turns] = re.split(f'{QUESTION_MARK}|{ANSWER_MARK}', text)
-        return self._frames[is_video, num_turns]
+    def _split_template(self, is_video: bool) -> list[str]:
+        """What the chat template writes before the question, between it and the answer, and after."""
+        messages = [
+            {
+                'role': 'user',
+                'content': [{'type': 'video' if is_video else 'image'}, {'type': 'text', 'text': QUESTION_MARK}],
+            },
+            {'role': 'assistant', 'content': [{'type': 'text', 'text': ANSWER_MARK}]},
+        ]
+        # SmolVLM's processor adds settings of its own and warns of them, unless there are some already.
+        text = self.processor.apply_chat_template(messages, tokenize=False, processor_kwargs={'padding': False})
+        if text.count(QUESTION_MARK) != 1 or text.count(ANSWER_MARK) != 1:
+            raise DataError(f'{self.tokenizer.name_or_path}: chat_template: must show question and answer once')
+        return re.split(f'{QUESTION_MARK}|{ANSWER_MARK}', text)
+
+
+def pack_sequences(sequences: Sequence[TokenSequence], positions: Tensor) -> tuple[TokenSequence, Tensor]:
+    """Lay conversations about one sample behind one another, what they begin with once: all the visual tokens.
+
+    Args:
+        sequences: K conversations, of L_k tokens.
+        positions: rotary positions of the longest, (P, L). The others' are those at the same places, since all show
+            the same and text is counted token by token.
+
+    Returns:
+        one sequence, whose ``block`` is 0 where all conversations share the token, else the number of the
+        conversation, from 1 on; and its positions: each token keeps its own.
+    """
+    if len(sequences) == 1:
+        return sequences[0], positions
+    first = sequences[0]
+    # Not all that they share: what is predicted must not stand first in a block, where another block is before it.
+    shared = min(int((row.labels != IGNORE).nonzero()[0]) - 1 for row in sequences)
+    for row in sequences[1:]:
+        shared = int((first.ids[:shared] == row.ids[:shared]).long().cumprod(0).sum())
+    assert not any(bool(row.is_visual[shared:].any()) for row in sequences), 'conversations about other samples'
+    blocks = [torch.zeros_like(first.ids[:shared])]
+    blocks += [torch.full_like(row.ids[shared:], number) for number, row in enumerate(sequences, 1)]
+    ids, labels, is_visual = (
+        torch.cat([getattr(first, name)[:shared], *(getattr(row, name)[shared:] for row in sequences)])
+        for name in ('ids', 'labels', 'is_visual')
+    )
+    places = torch.cat([positions[:, :shared], *(positions[:, shared : len(row.ids)] for row in sequences)], dim=1)
+    return TokenSequence(ids, labels, is_visual, torch.cat(blocks)), places
+
+
+def mask_blocks(blocks: Tensor, real: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to the attention of packed sequences: each token sees earlier ones of its block, and shared ones.
+
+    Args:
+        blocks: (B, L), 0 where shared.
+        real: False where padded, bool (B, L).
+        dtype: of the result.
+
+    Returns:
+        0 where a token is seen, else the lowest number, (B, 1, L, L). A padded one sees itself.
+    """
+    length = blocks.shape[1]
+    seen = (blocks[:, None, :] == 0) | (blocks[:, None, :] == blocks[:, :, None])  # (B, L queries, L keys)
+    seen &= torch.ones(length, length, dtype=torch.bool, device=blocks.device).tril()
+    seen &= real[:, None, :]
+    seen |= torch.eye(length, dtype=torch.bool, device=blocks.device)
+    return torch.zeros(seen.shape, dtype=dtype, device=blocks.device).masked_fill(~seen, torch.finfo(dtype).min)[
+        :, None
+    ]
 
 
 def keep_visual_tokens(sequence: TokenSequence, positions: Tensor, indices: Tensor) -> tuple[TokenSequence, Tensor]:

@@ -36,7 +36,7 @@ def test_prompts_are_tokenised_as_the_processor_does(tiny_folder, make_clip, bui
     clip = make_clip(4)
     inputs, _ = plain_inputs(tiny_folder, clip, template=template)
     model = build(tiny_folder)
-    sequence = model.writer.write(WORDS, template, model._prepare(clip))
+    (sequence,) = model.writer.write_prompt(WORDS, template, model._prepare(clip))
     assert sequence.ids.tolist() == inputs['input_ids'][0].tolist()
     assert sequence.labels.tolist() == inputs['labels'][0].tolist()
 

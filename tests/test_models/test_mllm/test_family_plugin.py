@@ -66,7 +66,7 @@ def test_equals_plain_transformers(idefics3, make_clip):
     clip = make_clip(3)
     processor = AutoProcessor.from_pretrained(idefics3)
     processor.tokenizer.add_tokens(['<SEG>'], special_tokens=True)
-    head, middle, tail = model.writer._frame(False, 1)
+    head, middle, tail = model.writer._frames[False]
     shown = head.replace('<image>', '<image>' * 3)
     question, answer = f'Find what is unusual here: {", ".join(WORDS)}.', 'The result is <SEG>.'
     text = [f'{shown}{question}{middle}{answer}{tail}']

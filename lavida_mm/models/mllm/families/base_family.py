@@ -140,7 +140,7 @@ class MLLMFamily:
         Args:
             language_model: without its head.
             embeddings: (B, L, C).
-            mask: (B, L), 0 where padded.
+            mask: (B, L), 0 where padded; or what is added to the attention, (B, 1, L, L).
             positions: (P, B, L).
             is_visual: bool (B, L).
             deepstack: of all visual tokens in the batch's order, (sum of L_i, C) per layer.
