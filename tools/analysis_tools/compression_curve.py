@@ -123,8 +123,10 @@ def count_operations(
     from lavida_mm.models import flops
     from lavida_mm.models.compressors.token_compressor import count_kept
 
-    text, answer = estimate_text_tokens(num_words)
     mllm = model.mllm
+    text, answer = estimate_text_tokens(num_words)
+    if mllm.answer == 'each':  # a conversation for each word
+        text, answer = (num_words * tokens for tokens in estimate_text_tokens(1))
     segmenter = flops.count_segmenter(model.mask_head, num_frames, *size).total
     head = flops.count_head(mllm, answer).total
     ratios = sorted({setting.keep_ratio for setting in compressors}, reverse=True)

@@ -160,7 +160,7 @@ def score(
             (mllm.family, 'prepare'),
             (mllm.family, 'embed'),
             (mllm.family, 'positions'),
-            (mllm.writer, 'write'),
+            (mllm.writer, 'write_prompt'),
             (model.mask_head, 'encode'),
             (model.text_encoder, 'forward'),
         ]

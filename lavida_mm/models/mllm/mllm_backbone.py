@@ -21,13 +21,12 @@ from lavida_mm.models.mllm.loading import (
     load_model,
     load_processor,
 )
+from lavida_mm.models.mllm.prompt_writer import PromptWriter, Turn
 from lavida_mm.models.mllm.prompts import ANSWERS
 from lavida_mm.models.mllm.saved_state import check_saved_state, drop_frozen, expect_trained
 from lavida_mm.models.mllm.sequences import (
     IGNORE,
-    PromptWriter,
     TokenSequence,
-    Turn,
     keep_visual_tokens,
     mask_blocks,
     pack_sequences,

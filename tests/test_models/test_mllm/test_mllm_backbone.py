@@ -446,7 +446,7 @@ def test_a_chat_template_that_hides_the_answer(tiny_folders, tmp_path, make_clip
 
 @pytest.mark.parametrize('answer', ['nothing', 'two <SEG> of <SEG>'])
 def test_an_answer_holds_one_seg(tiny_folders, make_clip, build, monkeypatch, answer):
-    monkeypatch.setattr('lavida_mm.models.mllm.sequences.build_answer', lambda template: answer)
+    monkeypatch.setattr('lavida_mm.models.mllm.prompt_writer.build_answer', lambda template: answer)
     with pytest.raises(DataError, match=f'must hold exactly one <SEG>, got {answer.count("<SEG>")}'):
         build(tiny_folders['qwen2_vl'])([make_clip(1)], [WORDS], [0])
 
