@@ -16,7 +16,8 @@ model = dict(
         train_embeddings='none',
         frame_pixels=(36, 36),  # in merged patches of 16 x 16 pixels
     ),
-    compressor=None,
+    compressor=dict(keep_ratio=1.0),
     projector=dict(seg_channels=128),
     mask_head=dict(answer_skip=True),
+    lm_loss_weight=0.0,  # the pretraining has not taught the fixed answer, whose gradient would drown the others
 )

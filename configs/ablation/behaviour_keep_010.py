@@ -1,0 +1,3 @@
+_base_ = '../lavida_tiny_behaviour.py'
+
+model = dict(compressor=dict(keep_ratio=0.1))
