@@ -108,7 +108,32 @@ def test_losses_of_what_is_said(folders):
     wanted = -np.mean(np.log([yes[0], 1 - yes[1], yes[2]]))
     assert float(losses['loss_answer']) == pytest.approx(2.0 * wanted, rel=1e-5)
     assert float(losses['loss_lm']) == pytest.approx(0.3 * float(read.loss), rel=1e-6)
-    assert set(losses) == {'loss_lm', 'loss_answer'}
+    assert set(losses) == {'loss_lm', 'loss_answer', 'loss_map'}
+    other = make_model(folders / 'internvl', 'each', answer_weight=1.0)
+    assert set(other.loss(inputs, samples)) == {'loss_lm', 'loss_answer'}  # its tokens do not lie in a grid
+
+
+def test_map_loss_token_by_token(folders):
+    """A word shows at tokens a quarter of which its object covers; those of which it covers less are left out."""
+    model = make_model(folders / 'qwen2_vl', 'each', answer_weight=2.0).eval()
+    inputs, samples = make_batch((('red star', 'star'), ('red ring',)))
+    samples[0].gt_object_masks[1, :, 24:48, 48:52] = True  # a sixth of token 2 of row 1
+    samples[0].set_metainfo(dict(categories=['red star', 'red ring', 'blue ring']))
+    with torch.no_grad():
+        losses, read = model.loss(inputs, samples), model.read(inputs, samples)
+    total, shown = 0.0, 0
+    for word, row in (('red star', 0), ('red ring', 1), ('blue ring', None)):
+        logits = read.maps[0][samples[0].categories.index(word)].double().reshape(2, 4, 4)
+        for time in range(2):
+            for y in range(4):
+                for x in range(4):
+                    if word == 'red ring' and (y, x) == (1, 2):
+                        continue
+                    true = y == row and x < 2
+                    shown += true
+                    total += math.log1p(math.exp(-float(logits[time, y, x]) * (1 if true else -1)))
+    assert shown == 8
+    assert float(losses['loss_map']) == pytest.approx(2.0 * total / shown, rel=1e-5)
 
 
 def test_without_objects_nothing_is_named(folders):
@@ -129,7 +154,9 @@ def test_a_clip_is_learnt_by_heart(folders):
         sum(losses.values()).backward()
         optimizer.step()
         history.append({name: float(value.detach()) for name, value in losses.items()})
-    assert all(history[-1][name] < 0.2 * history[0][name] for name in ('loss_lm', 'loss_answer', 'loss_naming'))
+    assert all(
+        history[-1][name] < 0.2 * history[0][name] for name in ('loss_lm', 'loss_answer', 'loss_map', 'loss_naming')
+    )
 
 
 @pytest.mark.parametrize(

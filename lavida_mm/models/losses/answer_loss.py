@@ -44,10 +44,10 @@ def find_answers(data_samples: Sequence[VADDataSample], device: torch.device) ->
 
 
 def answer_loss(logits: Tensor, answers: Tensor) -> Tensor:
-    """Mean binary cross entropy of yes against no over the words whose answer is known, in float32, ().
+    """Mean binary cross entropy of "it is true" over the words whose answer is known, in float32, ().
 
     Args:
-        logits: of yes against no, (B, n).
+        logits: of each word being true, (B, n).
         answers: 1, 0, or ``UNSURE``, (B, n).
     """
     known = answers != UNSURE

@@ -33,7 +33,7 @@ from lavida_mm.models.mllm.sequences import (
     pad_batch,
 )
 from lavida_mm.models.mllm.visual_tokens import Grid, check_pixel_budget
-from lavida_mm.models.mllm.word_answers import WordAnswers, find_yes_and_no, read_words
+from lavida_mm.models.mllm.word_answers import read_words
 from lavida_mm.models.pretrained import builds_on_meta, find_pretrained
 from lavida_mm.registry import MODELS
 from lavida_mm.utils.errors import DataError
@@ -56,8 +56,9 @@ class MLLMOutput:
         visual_tokens: at the language model's input, (L_i, C) of each sample.
         visual_states: last hidden states at the same places, (L_i, D).
         grids: numbers of patches in time, height and width; None in families without.
-        answers: logits of yes against no at the ``<SEG>`` of each word, float32 (B, n), very low where a sample has
-            fewer; None where there is one ``<SEG>``.
+        answers: logits of each word being true, float32 (B, n), very low where a sample has fewer; None where there is
+            one ``<SEG>`` for all.
+        maps: where each word is true: logits at the visual tokens, float32 (n_i, L_i) of each sample; or None.
     """
 
     seg_states: Tensor
@@ -68,6 +69,7 @@ class MLLMOutput:
     visual_states: list[Tensor]
     grids: list[Grid | None]
     answers: Tensor | None = None
+    maps: list[Tensor] | None = None
 
 
 class _Reading(NamedTuple):
@@ -90,8 +92,8 @@ class MLLMBackbone(BaseModule):
     Args:
         pretrained: local folder or name on the Hugging Face hub, of a family in ``MLLM_FAMILIES``.
         answer: ``'joint'``, one ``<SEG>`` for all words, as in the paper; ``'each'``: each word is asked for by itself,
-            in a conversation of its own with a ``<SEG>``, where the model also says whether the word is true. All read
-            the same visual tokens, which are computed once; what is said of a word does not depend on the others.
+            in a conversation of its own with a ``<SEG>``, whose state is compared with those of the visual tokens. All
+            read the same visual tokens, which are computed once; what is said of a word does not depend on the others.
         lora: rank ``r``, ``alpha``, ``dropout`` and ``targets`` of the adapters in the language model; None: none.
         freeze_vision: the vision tower and what connects it to the language model are not trained.
         freeze_language: the language model's own weights are not trained; LoRA and the embeddings may still be.
@@ -189,8 +191,6 @@ class MLLMBackbone(BaseModule):
             make_room(self.model, self.writer.seg_id)
             base = fingerprint(folder)
             self._log_unused_budgets()
-            if answer == 'each':
-                self.yes_and_no = find_yes_and_no(self.writer.tokenizer)
         self.register_buffer('base_fingerprint', base)
         self.model.is_init = True  # keeps mmengine from drawing the loaded weights anew
         self.hidden_size = self.model.config.get_text_config().hidden_size
@@ -297,16 +297,18 @@ class MLLMBackbone(BaseModule):
         ]
         reading = self._run(samples, conversations, compressor, token_filter)
         states = reading.hidden[reading.ids == self.prompt_writer.seg_id]  # (B, D), or (all words, D)
-        words = self._read_words(states, [len(own) for own in categories]) if self.answer == 'each' else None
+        seen = [row[shown] for row, shown in zip(reading.hidden, reading.is_visual, strict=True)]  # B x (L_i, D)
+        words = read_words(states, [len(own) for own in categories], seen) if self.answer == 'each' else None
         return MLLMOutput(
             seg_states=states if words is None else words.joint,
             loss=self._answer_loss(reading.hidden, reading.labels),
             num_tokens_before=[sample.num_tokens for sample in samples],
             num_tokens_after=[len(row.tokens) for row in reading.visual],
             visual_tokens=[row.tokens for row in reading.visual],
-            visual_states=[row[seen] for row, seen in zip(reading.hidden, reading.is_visual, strict=True)],
+            visual_states=seen,
             grids=[sample.grid for sample in samples],
             answers=None if words is None else words.logits,
+            maps=None if words is None else words.maps,
         )
 
     def _write(
@@ -317,9 +319,6 @@ class MLLMBackbone(BaseModule):
         asked = '1 word' if len(prompts) > 1 else f'{len(words)} words'
         found = [self._fit(sequence, sample, asked) for sequence in prompts]
         return found + [self._fit(self.prompt_writer.write_turn(turn, sample), sample, '1 turn') for turn in turns]
-
-    def _read_words(self, states: Tensor, counts: Sequence[int]) -> WordAnswers:
-        return read_words(states, counts, self.model.get_output_embeddings().weight[self.yes_and_no])
 
     @property
     def prompt_writer(self) -> PromptWriter:

@@ -1,17 +1,15 @@
-"""One ``<SEG>`` behind each word of the answer: its state, and whether the model would go on with yes or no."""
+"""One ``<SEG>`` for each word: where its state agrees with what the model has seen, and so whether the word is true."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-__all__ = ['PADDED_ANSWER', 'WordAnswers', 'find_yes_and_no', 'read_words']
+__all__ = ['PADDED_ANSWER', 'WordAnswers', 'read_words']
 
 PADDED_ANSWER = -1e4  # of words that a sample does not have: never the largest, and finite
-YES_AND_NO = (' yes', ' no')
 
 
 class WordAnswers(NamedTuple):
@@ -19,38 +17,26 @@ class WordAnswers(NamedTuple):
 
     Attributes:
         joint: the words' states, weighted by the softmax of their answers, (B, D).
-        logits: of yes against no, float32 (B, n); ``PADDED_ANSWER`` where a sample has fewer words.
+        maps: of each sample, logits of "this is shown here", float32 (n_i, L_i).
+        logits: the maps' largest values, float32 (B, n); ``PADDED_ANSWER`` where a sample has fewer words.
     """
 
     joint: Tensor
+    maps: list[Tensor]
     logits: Tensor
 
 
-def find_yes_and_no(tokenizer: Any) -> list[int]:
-    """Ids of the words by which the model says whether something is there.
-
-    Raises:
-        ValueError: the tokenizer spells one in several tokens.
-    """
-    found = [tokenizer(word, add_special_tokens=False)['input_ids'] for word in YES_AND_NO]
-    for word, ids in zip(YES_AND_NO, found, strict=True):
-        if len(ids) != 1:
-            raise ValueError(
-                f"answer='each' needs {word.strip()!r} to be one token, and {tokenizer.name_or_path} has {len(ids)}"
-            )
-    return [ids[0] for ids in found]
-
-
-def read_words(states: Tensor, counts: Sequence[int], head: Tensor) -> WordAnswers:
-    """Sort the states at ``<SEG>`` by sample, and read their answers.
+def read_words(states: Tensor, counts: Sequence[int], visual_states: Sequence[Tensor]) -> WordAnswers:
+    """Compare the states at ``<SEG>`` with those of the visual tokens: scaled dot products, as attention takes them.
 
     Args:
-        states: sample by sample, (sum of counts, D).
+        states: last hidden states at ``<SEG>``, sample by sample, (sum of counts, D).
         counts: number of words of each sample.
-        head: rows of the language model's head for yes and for no, (2, D).
+        visual_states: last hidden states at its visual tokens, (L_i, D).
     """
-    yes, no = F.linear(states.to(head.dtype), head).float().unbind(dim=1)  # (sum of counts,)
-    logits = pad_sequence((yes - no).split(list(counts)), batch_first=True, padding_value=PADDED_ANSWER)  # (B, n)
-    padded = pad_sequence(states.split(list(counts)), batch_first=True)  # (B, n, D)
-    weights = logits.softmax(dim=1).to(padded.dtype)
-    return WordAnswers(torch.einsum('bn,bnd->bd', weights, padded), logits)
+    rows = states.split(list(counts))
+    scale = states.shape[-1] ** -0.5
+    maps = [scale * own.float() @ seen.float().T for own, seen in zip(rows, visual_states, strict=True)]
+    logits = pad_sequence([one.amax(dim=1) for one in maps], batch_first=True, padding_value=PADDED_ANSWER)  # (B, n)
+    weights = logits.softmax(dim=1).to(states.dtype)
+    return WordAnswers(torch.einsum('bn,bnd->bd', weights, pad_sequence(rows, batch_first=True)), maps, logits)

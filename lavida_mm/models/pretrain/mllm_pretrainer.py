@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lavida_mm.models.losses import answer_loss, find_answers
 from lavida_mm.models.mllm import MLLMOutput, Turn
+from lavida_mm.models.mllm.visual_tokens import Grid
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
 from lavida_mm.utils.checks import check_number
@@ -17,9 +18,28 @@ __all__ = ['MLLMPretrainer', 'assign_objects']
 
 UNKNOWN = -100  # torch's ignore_index
 LEAST_SHARE = 0.25  # of a visual token's square that an object must cover to be named there
+MOST_ELSEWHERE = 0.02  # that it may cover of the square of a token that is said not to show it
 
 
-def assign_objects(masks: Tensor, grid: tuple[int, int, int]) -> Tensor:
+def pool_masks(masks: Tensor, grid: Grid) -> Tensor:
+    """Share of each visual token's square that each object covers.
+
+    Args:
+        masks: object masks, bool (N, T, H, W).
+        grid: numbers of tokens in time, height and width; an odd last frame is shown twice.
+
+    Returns:
+        Shares, (N, L), L the product of ``grid``.
+    """
+    if not len(masks):
+        return masks.new_zeros((0, grid[0] * grid[1] * grid[2]), dtype=torch.float32)
+    num_frames = masks.shape[1]
+    per_token = -(-num_frames // grid[0])
+    shown = torch.arange(grid[0] * per_token, device=masks.device).clamp(max=num_frames - 1)
+    return F.adaptive_avg_pool3d(masks[:, shown].float(), grid).flatten(1)
+
+
+def assign_objects(masks: Tensor, grid: Grid) -> Tensor:
     """Give each visual token the object that covers most of what it shows.
 
     Args:
@@ -31,11 +51,7 @@ def assign_objects(masks: Tensor, grid: tuple[int, int, int]) -> Tensor:
     """
     if not len(masks):
         return masks.new_full((grid[0] * grid[1] * grid[2],), -1, dtype=torch.long)
-    num_frames = masks.shape[1]
-    per_token = -(-num_frames // grid[0])
-    shown = torch.arange(grid[0] * per_token, device=masks.device).clamp(max=num_frames - 1)
-    covered = F.adaptive_avg_pool3d(masks[:, shown].float(), grid)  # (N, t, h, w)
-    share, found = covered.flatten(1).max(dim=0)  # (L,)
+    share, found = pool_masks(masks, grid).max(dim=0)  # (L,)
     return found.masked_fill(share < LEAST_SHARE, -1)
 
 
@@ -52,7 +68,8 @@ class MLLMPretrainer(BaseModel):
     Args:
         mllm: config of the multimodal LLM, ``MLLMBackbone``.
         lm_weight: weight of the language-model loss.
-        answer_weight: weight of the loss of yes against no behind each word; 0: none.
+        answer_weight: weight of the losses of whether each word is true, and of where; 0: none. The second is left out
+            in families whose tokens do not lie in a grid (all but Qwen's).
         naming_weight: weight of the naming loss; 0: none. It needs a family whose tokens lie in a grid (Qwen's).
         word_groups: for the naming loss, groups of words that exclude each other, one token each. Of an object of which
             no word of a group is said, or more than one, the group says nothing.
@@ -128,6 +145,8 @@ class MLLMPretrainer(BaseModel):
             assert read.answers is not None
             answers = find_answers(data_samples, read.answers.device)
             losses['loss_answer'] = self.answer_weight * answer_loss(read.answers, answers)
+            if self.mllm.family.patch_grid is not None:
+                losses['loss_map'] = self.answer_weight * self._map_loss(read, data_samples)
         if self.naming_weight:
             losses['loss_naming'] = self.naming_weight * self._naming_loss(read, data_samples)
         return losses
@@ -147,18 +166,45 @@ class MLLMPretrainer(BaseModel):
             turns=[[Turn(*turn) for turn in sample.conversation] for sample in data_samples],
         )
 
+    def _map_loss(self, read: MLLMOutput, data_samples: Sequence[VADDataSample]) -> Tensor:
+        """Cross entropy of "this is shown here" at each visual token, summed and divided by the number that show it.
+
+        Tokens that show a little of it are left out.
+        """
+        assert read.maps is not None
+        logits, covered = [], []
+        for shown, grid, sample in zip(read.maps, read.grids, data_samples, strict=True):
+            objects = pool_masks(sample.gt_object_masks.to(shown.device), self._find_cells(grid))  # (N, L)
+            named = [[float(word in own) for own in sample.object_words] for word in sample.categories]
+            bears = torch.tensor(named, device=shown.device).reshape(len(shown), len(objects))
+            logits.append(shown.flatten())
+            covered.append((bears @ objects).flatten())
+        values, shares = torch.cat(logits), torch.cat(covered)
+        known = (shares >= LEAST_SHARE) | (shares <= MOST_ELSEWHERE)
+        targets = (shares >= LEAST_SHARE).float()
+        total = F.binary_cross_entropy_with_logits(values[known], targets[known], reduction='sum')
+        return total / targets.sum().clamp(min=1)
+
+    def _find_cells(self, grid: Grid | None) -> Grid:
+        """Numbers of visual tokens in time, height and width.
+
+        Raises:
+            ValueError: the tokens do not lie in a grid.
+        """
+        patches = self.mllm.family.patch_grid
+        if grid is None or patches is None:
+            raise ValueError(
+                f'naming_weight={self.naming_weight} needs visual tokens that lie in a grid, which '
+                f'{self.mllm.pretrained} ({self.mllm.model.config.model_type}) has not: take a Qwen model, or weight 0'
+            )
+        return grid[0], grid[1] // patches.merge, grid[2] // patches.merge
+
     def _naming_loss(self, read: MLLMOutput, data_samples: Sequence[VADDataSample]) -> Tensor:
         """Cross entropy in each group, a mean over the visual tokens of which it says something, and summed, ()."""
-        model, patches = self.mllm.model, self.mllm.family.patch_grid
+        model = self.mllm.model
         targets = []
         for grid, sample in zip(read.grids, data_samples, strict=True):
-            if grid is None or patches is None:
-                raise ValueError(
-                    f'naming_weight={self.naming_weight} needs visual tokens that lie in a grid, which '
-                    f'{self.mllm.pretrained} ({model.config.model_type}) has not: take a Qwen model, or weight 0'
-                )
-            cells = (grid[0], grid[1] // patches.merge, grid[2] // patches.merge)
-            places = assign_objects(sample.gt_object_masks, cells)  # (L,), -1: the last row
+            places = assign_objects(sample.gt_object_masks, self._find_cells(grid))  # (L,), -1: the last row
             targets.append(self._find_targets(sample.object_words).to(places.device)[places])
         wanted = torch.cat(targets)  # (sum L, groups)
         states, seen = torch.cat(read.visual_states), torch.cat(read.visual_tokens)  # (sum L, D), (sum L, C)

@@ -35,8 +35,8 @@ def pass_turn(folder, clip, turn):
 
 
 def pass_words(folder, clip, words, template=0):
-    """The same for a prompt of one word after the other, with the state at <SEG> and what follows it."""
-    losses, states, logits = [], [], []
+    """The same for a prompt of one word after the other, with the state at <SEG> and that of every token."""
+    losses, states, hidden = [], [], []
     for word in words:
         inputs, seg_id = plain_inputs(folder, clip, [word], template)
         ids, labels = inputs['input_ids'][0], inputs.pop('labels')[0]
@@ -45,21 +45,26 @@ def pass_words(folder, clip, words, template=0):
         said = (labels[1:] != -100).nonzero().flatten()
         losses.append(-out.logits[0].log_softmax(-1)[said, labels[1:][said]])
         states.append(out.hidden_states[-1][0][ids == seg_id][0])
-        logits.append(out.logits[0][ids == seg_id][0])
-    return torch.cat(losses), torch.stack(states), torch.stack(logits)
+        hidden.append(out.hidden_states[-1][0])
+    return torch.cat(losses), torch.stack(states), hidden
 
 
 @pytest.mark.parametrize('num_frames', [1, 4])
 def test_each_word_is_answered_as_if_it_were_asked_alone(tiny_folder, make_clip, build, num_frames):
-    """The head's logit of ' yes' less that of ' no' at <SEG>; and the mean state, weighted by their softmax."""
+    """The largest scaled dot product of the state at <SEG> with a visual one; and the mean state, by their softmax."""
     clip = make_clip(num_frames)
-    losses, states, logits = pass_words(tiny_folder, clip, WORDS, template=1)
+    losses, states, hidden = pass_words(tiny_folder, clip, WORDS, template=1)
     model = build(tiny_folder, answer='each')
-    vocabulary = model.writer.tokenizer.get_vocab()
+    (sequence, *_) = model.writer.write_prompt(WORDS, 1, model._prepare(clip))
     with torch.no_grad():
         ours = model([clip], [WORDS], [1])
         both = model([clip, make_clip(2, seed=3)], [WORDS, WORDS[:1]], [1, 0])
-    expected = logits[:, vocabulary['Ġyes']] - logits[:, vocabulary['Ġno']]
+    maps = []
+    for state, tokens in zip(states.double(), hidden, strict=True):
+        seen = [token.double() for token, visual in zip(tokens, sequence.is_visual.tolist(), strict=False) if visual]
+        maps.append([float(state @ token) / len(state) ** 0.5 for token in seen])
+    close(ours.maps[0].double(), torch.tensor(maps, dtype=torch.float64))
+    expected = torch.tensor([max(row) for row in maps])
     close(ours.answers[0], expected)
     close(ours.loss, losses.mean())
     weights = expected.double().exp() / expected.double().exp().sum()
@@ -67,7 +72,9 @@ def test_each_word_is_answered_as_if_it_were_asked_alone(tiny_folder, make_clip,
     close(both.answers[0], ours.answers[0])
     close(both.seg_states[0], ours.seg_states[0])
     assert both.answers[1, 1:].tolist() == [PADDED_ANSWER] * (len(WORDS) - 1)
-    assert build(tiny_folder)([clip], [WORDS], [0]).answers is None
+    joint = build(tiny_folder)([clip], [WORDS], [0])
+    assert joint.answers is None
+    assert joint.maps is None
 
 
 @pytest.mark.parametrize('answer', ['joint', 'each'])
@@ -115,13 +122,6 @@ def test_gradients_are_those_of_separate_passes(tiny_folders, make_clip, build):
     ours = torch.autograd.grad(model([clip], [WORDS], [0]).answers.sum(), weight)[0]
     alone = sum(torch.autograd.grad(model([clip], [[word]], [0]).answers.sum(), weight)[0] for word in WORDS)
     torch.testing.assert_close(ours, alone, rtol=1e-3, atol=1e-5)
-
-
-def test_yes_and_no_must_be_one_token(tiny_folders, build, monkeypatch):
-    monkeypatch.setattr('lavida_mm.models.mllm.word_answers.YES_AND_NO', (' yes', ' nay nay'))
-    with pytest.raises(ValueError, match=r"answer='each' needs 'nay nay' to be one token"):
-        build(tiny_folders['qwen2_vl'], answer='each')
-    build(tiny_folders['qwen2_vl'])
 
 
 def test_settings_that_cannot_be(tiny_folders, build, monkeypatch):
