@@ -141,7 +141,7 @@ def _finish_phrase_clips(records: Sequence[Any], folder: Path) -> None:
 
 PHRASE_PARTS: dict[str, Part] = {
     'behaviour_clips': Part(
-        4000, (), _PhraseClipItem('behaviour_clips', draw_behaviour_clip), _finish_phrase_clips, version=2
+        4000, (), _PhraseClipItem('behaviour_clips', draw_behaviour_clip), _finish_phrase_clips, version=3
     ),
     'relation_clips': Part(300, (), _PhraseClipItem('relation_clips', draw_relation_clip), _finish_phrase_clips),
     'behaviour': Part(42, ('videos',), _PhraseVideoItem('behaviour'), finish_benchmark('synthetic_behaviour')),

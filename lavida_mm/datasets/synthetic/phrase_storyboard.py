@@ -48,6 +48,7 @@ RADIUS = (0.11, 0.14)  # of the frame's side
 TARGET_SHARE = (0.3, 0.5)  # of the frames of an anomalous video
 OTHERS_SHARE = 0.3  # least share of the frames without the target's behaviour in which another object shows it
 NUM_WORDS = 4
+RARE = ('stops', 'against', 'leads', 'last') * 2  # needs room, or all objects to act together
 TWINS_DIFFER = 0.3  # least share of a training clip's frames
 
 
@@ -176,13 +177,14 @@ def draw_relation_board(
 def draw_behaviour_clip(rng: np.random.Generator, num_frames: int) -> tuple[Scene, list[list[tuple[str, ...]]]]:
     """A training clip: two objects that look alike but behave otherwise, and two others.
 
-    One of the two shows a behaviour that is drawn first, so that none is rare.
+    One of the two shows a behaviour that is drawn first, most often one of those that else were rare.
 
     Returns:
         the scene, and all that may be said of each object in each frame, list[N] of list[T]. Nothing in it is held out;
         what leaves out colour or shape ("red object moving left") never is.
     """
-    wish = str(rng.choice(list(BEHAVIOURS)))
+    wishes = [*BEHAVIOURS, *RARE]
+    wish = wishes[int(rng.integers(len(wishes)))]
     while True:
         radius = float(rng.uniform(*RADIUS) * FRAME_SIZE)
         dance = _draw_dance(rng, radius, num_frames, wish)

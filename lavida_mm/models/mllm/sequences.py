@@ -74,9 +74,8 @@ def mask_blocks(blocks: Tensor, real: Tensor, dtype: torch.dtype) -> Tensor:
     seen &= torch.ones(length, length, dtype=torch.bool, device=blocks.device).tril()
     seen &= real[:, None, :]
     seen |= torch.eye(length, dtype=torch.bool, device=blocks.device)
-    return torch.zeros(seen.shape, dtype=dtype, device=blocks.device).masked_fill(~seen, torch.finfo(dtype).min)[
-        :, None
-    ]
+    added = torch.zeros(seen.shape, dtype=dtype, device=blocks.device)
+    return added.masked_fill_(~seen, torch.finfo(dtype).min)[:, None]
 
 
 def keep_visual_tokens(sequence: TokenSequence, positions: Tensor, indices: Tensor) -> tuple[TokenSequence, Tensor]:
