@@ -1,6 +1,5 @@
 # A stand-in for the pretraining of a multimodal LLM, whose released weights the tiny model cannot use: it says of each
-# word of a prompt whether it is true of a clip, and answers questions about it. No prompt, question or answer names a
-# held-out combination. It goes on from the first stage:
+# word of a prompt where it is true of a clip. No prompt names a held-out combination. It goes on from the first stage:
 #     python tools/train.py configs/pretrain/tiny_mllm_naming.py --work-dir work_dirs/tiny_mllm_naming
 _base_ = './tiny_mllm_naming.py'
 
