@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lavida_mm.models.losses.category_labels import read_category_labels
 from lavida_mm.models.losses.precision import at_least_float32
 from lavida_mm.structures import VADDataSample
 
@@ -29,13 +30,7 @@ def find_answers(data_samples: Sequence[VADDataSample], device: torch.device) ->
     """
     rows = []
     for sample in data_samples:
-        number = len(sample.categories)
-        if 'gt_category_labels' not in sample or len(sample.gt_category_labels) != number:
-            raise ValueError(
-                f'sample {sample.get("video_id", "?")}: the loss of the answers needs gt_category_labels with one '
-                f'entry for each of the {number} named words'
-            )
-        labels = sample.gt_category_labels.long().to(device)
+        labels = read_category_labels(sample, 'loss_answer').long().to(device)
         shown = sample.get('gt_frame_labels')
         if shown is not None and 2 * int((shown > 0).sum()) <= len(shown):
             labels = torch.where(labels > 0, UNSURE, labels)

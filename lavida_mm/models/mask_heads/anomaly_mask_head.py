@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lavida_mm.models.losses.best_of_masks import best_of_masks
+from lavida_mm.models.losses.category_labels import read_category_labels
 from lavida_mm.models.mask_heads.feature_cache import FeatureCache
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
 from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, Shortcut
@@ -104,11 +105,7 @@ def _read_words(sample: VADDataSample, num_columns: int) -> Tensor:
         raise ValueError(f'sample {name}: categories must name at least one word, got none')
     if number > num_columns:
         raise ValueError(f'sample {name}: categories name {number} words, but the projector was given {num_columns}')
-    if 'gt_category_labels' not in sample or len(sample.gt_category_labels) != number:
-        raise ValueError(
-            f'sample {name}: loss_category needs gt_category_labels with one entry for each of the {number} named words'
-        )
-    return sample.gt_category_labels
+    return read_category_labels(sample, 'loss_category')
 
 
 def _build_loss(config: dict | None, default: str) -> nn.Module:

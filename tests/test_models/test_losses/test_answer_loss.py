@@ -52,5 +52,8 @@ def test_labels_that_are_missing_are_named(labels):
     del sample.gt_category_labels
     if labels is not None:
         sample = make_sample(['a', 'b'], labels)
-    with pytest.raises(ValueError, match=r'sample v3: the loss of the answers needs gt_category_labels.*each of the 2'):
+    with pytest.raises(
+        ValueError,
+        match=r'sample v3: loss_answer needs gt_category_labels with one entry for each of the 2 named words',
+    ):
         find_answers([sample], torch.device('cpu'))
