@@ -99,8 +99,8 @@ class SegRows(nn.Module):
         self.output_row = None if tied else nn.Parameter(head.weight[seg_id].detach().float().clone())
 
     def embed(self, ids: Tensor, embeddings: Tensor) -> Tensor:
-        """Embeddings (L, D) of ids (L,), with the trained row where ``<SEG>`` stands."""
-        return torch.where((ids == self.seg_id)[:, None], self.input_row.to(embeddings.dtype), embeddings)
+        """Embeddings (..., D) of ids (...), with the trained row where ``<SEG>`` stands."""
+        return torch.where((ids == self.seg_id)[..., None], self.input_row.to(embeddings.dtype), embeddings)
 
     def logits(self, hidden: Tensor, logits: Tensor) -> Tensor:
         """Logits (N, V) of states (N, D), with the trained row's where ``<SEG>`` is predicted."""

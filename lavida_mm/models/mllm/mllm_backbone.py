@@ -297,7 +297,7 @@ class MLLMBackbone(BaseModule):
         ]
         reading = self._run(samples, conversations, compressor, token_filter)
         states = reading.hidden[reading.ids == self.prompt_writer.seg_id]  # (B, D), or (all words, D)
-        seen = [row[shown] for row, shown in zip(reading.hidden, reading.is_visual, strict=True)]  # B x (L_i, D)
+        seen = reading.hidden[reading.is_visual].split([len(row.tokens) for row in reading.visual])  # B x (L_i, D)
         words = read_words(states, [len(own) for own in categories], seen) if self.answer == 'each' else None
         return MLLMOutput(
             seg_states=states if words is None else words.joint,
@@ -305,7 +305,7 @@ class MLLMBackbone(BaseModule):
             num_tokens_before=[sample.num_tokens for sample in samples],
             num_tokens_after=[len(row.tokens) for row in reading.visual],
             visual_tokens=[row.tokens for row in reading.visual],
-            visual_states=seen,
+            visual_states=list(seen),
             grids=[sample.grid for sample in samples],
             answers=None if words is None else words.logits,
             maps=None if words is None else words.maps,
@@ -314,11 +314,13 @@ class MLLMBackbone(BaseModule):
     def _write(
         self, words: Sequence[str], template: int, turns: Sequence[Turn], sample: VisualInput
     ) -> list[TokenSequence]:
-        """The conversations about one sample, on the model's device."""
+        """The conversations about one sample."""
         prompts = self.prompt_writer.write_prompt(words, template, sample)
         asked = '1 word' if len(prompts) > 1 else f'{len(words)} words'
-        found = [self._fit(sequence, sample, asked) for sequence in prompts]
-        return found + [self._fit(self.prompt_writer.write_turn(turn, sample), sample, '1 turn') for turn in turns]
+        questions = [self.prompt_writer.write_turn(turn, sample) for turn in turns]
+        for content, sequences in ((asked, prompts), ('1 turn', questions)):
+            self._check_length(content, sequences, sample)
+        return prompts + questions
 
     @property
     def prompt_writer(self) -> PromptWriter:
@@ -353,7 +355,7 @@ class MLLMBackbone(BaseModule):
             kept = [merge.indices if kept is None else kept[row][merge.indices] for row, merge in enumerate(merges)]
         if kept is not None:
             for row, indices in enumerate(kept):
-                sequences[row], positions[row] = keep_visual_tokens(sequences[row], positions[row], indices)
+                sequences[row], positions[row] = keep_visual_tokens(sequences[row], positions[row], indices.cpu())
         return self._read(sequences, visual, positions)
 
     def _prepare(self, clip: Tensor) -> VisualInput:
@@ -383,15 +385,15 @@ class MLLMBackbone(BaseModule):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_vision):
             return self.family.embed(self.model, samples, kept)
 
-    def _fit(self, sequence: TokenSequence, sample: VisualInput, content: str) -> TokenSequence:
-        """The sequence of this content on the model's device, or DataError where it is longer than the context."""
+    def _check_length(self, content: str, sequences: list[TokenSequence], sample: VisualInput) -> None:
+        """Raise DataError where a sequence of this content is longer than the context."""
         limit = self.model.config.get_text_config().max_position_embeddings
-        if len(sequence.ids) > limit:
-            raise DataError(
-                f'the prompt of {content} and {sample.num_tokens} visual tokens has {len(sequence.ids)} '
-                f'tokens, more than the context of {limit} of {self.pretrained}'
-            )
-        return TokenSequence(*(row.to(sample.pixels.device) for row in sequence))
+        for sequence in sequences:
+            if len(sequence.ids) > limit:
+                raise DataError(
+                    f'the prompt of {content} and {sample.num_tokens} visual tokens has {len(sequence.ids)} '
+                    f'tokens, more than the context of {limit} of {self.pretrained}'
+                )
 
     def _locate(self, sequences: list[TokenSequence], samples: list[VisualInput]) -> list[Tensor]:
         """Rotary positions (P, L_i) of the full sequences."""
@@ -401,32 +403,28 @@ class MLLMBackbone(BaseModule):
         return [positions[:, row, -len(sequence.ids) :] for row, sequence in enumerate(sequences)]
 
     def _read(self, sequences: list[TokenSequence], visual: list[VisualTokens], positions: list[Tensor]) -> _Reading:
-        """One pass over the batch, padded on the left."""
-        language_model = self.language_model
+        """One pass over the batch, padded on the left. The sequences come from the processor, and move all at once."""
+        language_model, device = self.language_model, self.model.device
         dtype = language_model.norm.weight.dtype
-        rows = []
-        for sequence, shown in zip(sequences, visual, strict=True):
-            text = self.family.embed_text(self.model, sequence.ids, sequence.is_visual)  # (L_i, C)
-            if self.seg_rows is not None:
-                text = self.seg_rows.embed(sequence.ids, text)
-            places = sequence.is_visual.nonzero().flatten()
-            rows.append(text.index_copy(0, places, shown.tokens.to(text.dtype)).to(dtype))
-        length = max(len(row) for row in rows) + self.least_padding
-        ids = pad_batch([sequence.ids for sequence in sequences], IGNORE, length)  # (B, L)
-        is_visual = pad_batch([sequence.is_visual for sequence in sequences], False, length)
-        mask = (ids != IGNORE).long()
-        if any(bool(sequence.block.any()) for sequence in sequences):
-            blocks = pad_batch([sequence.block for sequence in sequences], 0, length)
-            mask = mask_blocks(blocks, mask.bool(), dtype)  # (B, 1, L, L)
+        length = max(len(sequence.ids) for sequence in sequences) + self.least_padding
+        is_packed = any(bool(sequence.block.any()) for sequence in sequences)
+        columns = zip(zip(*sequences, strict=True), (IGNORE, IGNORE, False, 0), strict=True)  # as in TokenSequence
+        ids, labels, is_visual, blocks = (pad_batch(rows, fill, length).to(device) for rows, fill in columns)  # (B, L)
+        real = ids != IGNORE
+        known = ids.masked_fill(~real, 0)
+        embeddings = self.family.embed_text(self.model, known, is_visual)  # (B, L, C)
+        if self.seg_rows is not None:
+            embeddings = self.seg_rows.embed(known, embeddings)
+        tokens = torch.cat([row.tokens for row in visual]).to(embeddings.dtype)
+        embeddings = embeddings.masked_scatter(is_visual[..., None], tokens).to(dtype)
         hidden = self.family.read(
             language_model,
-            pad_batch(rows, 0.0, length),  # (B, L, C)
-            mask,
-            pad_batch([place.T for place in positions], 0, length).permute(2, 0, 1),  # (P, B, L)
+            embeddings.masked_fill(~real[..., None], 0),
+            mask_blocks(blocks, real, dtype) if is_packed else real.long(),
+            pad_batch([place.T for place in positions], 0, length).permute(2, 0, 1).to(device),  # (P, B, L)
             is_visual,
             tuple(torch.cat(layers) for layers in zip(*(row.deepstack for row in visual), strict=True)),
         )
-        labels = pad_batch([sequence.labels for sequence in sequences], IGNORE, length)
         return _Reading(hidden, ids, labels, is_visual, visual)
 
     def _answer_loss(self, hidden: Tensor, labels: Tensor) -> Tensor:

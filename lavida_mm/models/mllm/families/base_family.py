@@ -109,7 +109,7 @@ class MLLMFamily:
         raise NotImplementedError
 
     def embed_text(self, model: Any, ids: Tensor, is_visual: Tensor) -> Tensor:
-        """Embeddings (L, C) of the tokens ``ids`` (L,); rows of visual tokens (``is_visual``) are replaced later."""
+        """Embeddings (B, L, C) of the tokens ``ids`` (B, L); those at ``is_visual`` are replaced later."""
         return model.get_input_embeddings()(ids)
 
     def positions(self, model: Any, ids: Tensor, mask: Tensor, samples: list[VisualInput]) -> Tensor:

@@ -48,4 +48,4 @@ class LlavaOnevisionFamily(MLLMFamily):
         """The placeholder behind the last visual token stands for the learned end of a clip."""
         is_end = (ids == self.config.video_token_id) & ~is_visual
         embeddings = super().embed_text(model, ids, is_visual)
-        return torch.where(is_end[:, None], model.model.image_newline.to(embeddings.dtype), embeddings)
+        return torch.where(is_end[..., None], model.model.image_newline.to(embeddings.dtype), embeddings)
