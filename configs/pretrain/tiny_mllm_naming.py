@@ -6,6 +6,9 @@ _base_ = '../_base_/default_runtime.py'
 
 world = 'data/synthetic_world/'
 
+colours = ['red', 'orange', 'yellow', 'green', 'cyan', 'blue', 'magenta', 'white']
+shapes = ['square', 'triangle', 'star', 'ring', 'cross']
+
 model = dict(
     type='MLLMPretrainer',
     mllm=dict(
@@ -21,9 +24,10 @@ model = dict(
     lm_weight=0.0,
     naming_weight=1.0,
     word_groups=dict(
-        colour=['red', 'orange', 'yellow', 'green', 'cyan', 'blue', 'magenta', 'white'],
-        shape=['square', 'triangle', 'star', 'ring', 'cross'],
+        colour=colours,
+        shape=shapes,
         motion=['left', 'right', 'up', 'down', 'still', 'stops', 'swinging'],
+        crowd=['against', 'leads', 'last'],
     ),
 )
 
@@ -57,7 +61,7 @@ train_dataloader = dict(
             ),
         ),
         shares=dict(behaviour_clips=1.0, looks=0.0),
-        pack=dict(type='AskAboutObjects', num_words=1, num_questions=0),
+        pack=dict(type='AskAboutObjects', num_words=1, num_questions=0, looks=dict(colour=colours, shape=shapes)),
     ),
 )
 

@@ -73,9 +73,13 @@ def test_words_that_are_said_of_an_object(folders):
     assert found == [[0, 0], [UNKNOWN, UNKNOWN], [UNKNOWN, UNKNOWN], [0, UNKNOWN], [UNKNOWN, UNKNOWN]]
 
 
-def test_naming_loss_token_by_token(folders):
+@pytest.mark.parametrize('unheard', [None, [{'blue'}, {'still', 'blue'}]])
+def test_naming_loss_token_by_token(folders, unheard):
+    """What is never said of such an object does not compete; its own words always do."""
     model = make_model(folders / 'qwen2_vl', naming_weight=0.5, word_groups=GROUPS).eval()
     inputs, samples = make_batch()
+    if unheard is not None:
+        samples[0].set_metainfo(dict(unheard_words=unheard))
     with torch.no_grad():
         losses = model.loss(inputs, samples)
         read = model.read(inputs, samples)
@@ -92,7 +96,8 @@ def test_naming_loss_token_by_token(folders):
                 for row, word in says.items():
                     for column in range(2):
                         token = features[16 * time + 4 * row + column].double()
-                        scores = {one: float(matrix[ids[one]] @ token) for one in GROUPS[group]}
+                        never = set() if unheard is None else unheard[row] - {word}
+                        scores = {one: float(matrix[ids[one]] @ token) for one in GROUPS[group] if one not in never}
                         own.append(math.log(sum(map(math.exp, scores.values()))) - scores[word])
             wanted += sum(own) / len(own)
     assert float(losses['loss_naming']) == pytest.approx(0.5 * wanted, rel=1e-5)
@@ -113,12 +118,18 @@ def test_losses_of_what_is_said(folders):
     assert set(other.loss(inputs, samples)) == {'loss_lm', 'loss_answer'}  # its tokens do not lie in a grid
 
 
-def test_map_loss_token_by_token(folders):
-    """A word shows at tokens a quarter of which its object covers; those of which it covers less are left out."""
+@pytest.mark.parametrize('unheard', [False, True])
+def test_map_loss_token_by_token(folders, unheard):
+    """A word shows at tokens a quarter of which its object covers; those of which it covers less are left out.
+
+    So are those that show an object of which the word is unheard of.
+    """
     model = make_model(folders / 'qwen2_vl', 'each', answer_weight=2.0).eval()
     inputs, samples = make_batch((('red star', 'star'), ('red ring',)))
     samples[0].gt_object_masks[1, :, 24:48, 48:52] = True  # a sixth of token 2 of row 1
     samples[0].set_metainfo(dict(categories=['red star', 'red ring', 'blue ring']))
+    if unheard:
+        samples[0].unheard_of = torch.tensor([[False, False], [False, False], [True, False]])
     with torch.no_grad():
         losses, read = model.loss(inputs, samples), model.read(inputs, samples)
     total, shown = 0.0, 0
@@ -128,6 +139,8 @@ def test_map_loss_token_by_token(folders):
             for y in range(4):
                 for x in range(4):
                     if word == 'red ring' and (y, x) == (1, 2):
+                        continue
+                    if unheard and word == 'blue ring' and y == 0 and x < 2:
                         continue
                     true = y == row and x < 2
                     shown += true

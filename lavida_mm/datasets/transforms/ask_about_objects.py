@@ -1,10 +1,13 @@
 """A prompt about a clip, questions about it and their answers, from its objects and their words."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
 from lavida_mm.datasets.distractors import draw_absent
+from lavida_mm.datasets.said_together import SaidTogether
 from lavida_mm.datasets.transforms.pack_vad_inputs import split_channels
 from lavida_mm.datasets.vocabulary import Vocabulary
 from lavida_mm.datasets.words import unique_words
@@ -40,7 +43,9 @@ class AskAboutObjects(BaseTransform):
     Returns:
         dict with ``inputs``, uint8 (T, 3, H, W), and ``data_samples`` with ``gt_object_masks``, bool (N, T, H, W), and
         ``gt_category_labels``, int64 (n,), and the meta information ``categories``, ``template``, ``conversation``,
-        list of (question, answer), and ``object_words``.
+        list of (question, answer), and ``object_words``. With ``looks`` also ``unheard_words``, list[N] of the single
+        words that are never said of what looks like the object, and ``unheard_of``, bool (n, N): which words of the
+        prompt are false of which object by such words alone.
 
     Args:
         num_words: most words of the prompt; fewer where the vocabulary has not as many.
@@ -51,6 +56,7 @@ class AskAboutObjects(BaseTransform):
         near_ratio: probability that what is asked for in vain is near to what is there: of several candidates, that of
             which the largest share of words is said of the objects.
         candidates: how many absent words to choose among.
+        looks: groups of single words that tell how things look, e.g. colours and shapes, which exclude each other.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class AskAboutObjects(BaseTransform):
         max_words: int = 5,
         near_ratio: float = 0.7,
         candidates: int = 32,
+        looks: dict[str, list[str]] | None = None,
     ):
         check_count('num_words', num_words)
         check_count('num_questions', num_questions, least=0)
@@ -83,6 +90,8 @@ class AskAboutObjects(BaseTransform):
         self.max_words = max_words
         self.near_ratio = near_ratio
         self.candidates = candidates
+        self.looks = looks
+        self._together: tuple[Sequence[str], SaidTogether] | None = None  # of the vocabulary seen last
 
     def transform(self, results: dict) -> dict:
         rng = np.random.default_rng(np.random.randint(2**31))
@@ -90,7 +99,8 @@ class AskAboutObjects(BaseTransform):
         scene = 'image' if len(results['frames']) == 1 else 'video'
         shown = masks.any(axis=(2, 3)).mean(axis=1) > 0.5  # (N,)
         true = [words for words, seen in zip(results['object_words'], shown, strict=True) if seen and words]
-        draw = _WordDraw(results, self.near_ratio, self.candidates, rng)
+        together = self._find_together(results['vocabulary'])
+        draw = _WordDraw(results, self.near_ratio, self.candidates, together, rng)
         categories, labels = self._name(true, draw, rng)
         conversation = [self._ask(scene, true, draw, rng) for _ in range(self.num_questions)]
         sample = VADDataSample(
@@ -103,9 +113,20 @@ class AskAboutObjects(BaseTransform):
                 conversation=conversation,
             )
         )
+        if together is not None:
+            borne = [together.find_looks(words) for words in results['object_words']]
+            sample.set_metainfo(dict(unheard_words=[together.list_unheard(looks) for looks in borne]))
+            sample.unheard_of = torch.from_numpy(_find_unheard(together, categories, results['object_words']))
         sample.gt_category_labels = torch.tensor(labels)
         sample.gt_object_masks = torch.from_numpy(np.ascontiguousarray(masks))
         return dict(inputs=torch.from_numpy(split_channels(results['frames'])), data_samples=sample)
+
+    def _find_together(self, vocabulary: Sequence[str]) -> SaidTogether | None:
+        if self.looks is None:
+            return None
+        if self._together is None or self._together[0] is not vocabulary:
+            self._together = (vocabulary, SaidTogether(vocabulary, self.looks))
+        return self._together[1]
 
     def _name(self, true: list[list[str]], draw: '_WordDraw', rng: np.random.Generator) -> tuple[list[str], list[int]]:
         """The words of the prompt in any order, and 1 for each that is true."""
@@ -139,7 +160,14 @@ class AskAboutObjects(BaseTransform):
 class _WordDraw:
     """Draws words of the vocabulary that no object of the clip bears."""
 
-    def __init__(self, results: dict, near_ratio: float, candidates: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        results: dict,
+        near_ratio: float,
+        candidates: int,
+        together: SaidTogether | None,
+        rng: np.random.Generator,
+    ) -> None:
         words = results['vocabulary']
         self.words = words if isinstance(words, Vocabulary) else Vocabulary(words)
         borne = [word for own in results['object_words'] for word in own]
@@ -153,6 +181,8 @@ class _WordDraw:
         self.parts = {part for word in borne for part in word.split()}
         self.near_ratio = near_ratio
         self.candidates = candidates
+        self.together = together
+        self.object_words = results['object_words']
         self.rng = rng
 
     def __call__(self, number: int) -> list[str]:
@@ -160,6 +190,9 @@ class _WordDraw:
         absent = len(self.words) - len(self.present)
         places = draw_absent(len(self.words), self.present, min(max(number, self.candidates), absent), self.rng)
         found = [self.words[int(place)] for place in places]
+        if self.together is not None:
+            unheard = _find_unheard(self.together, found, self.object_words)
+            found = [word for word, row in zip(found, unheard, strict=True) if not row.any()]
         near = self.rng.random() < self.near_ratio
         length = pick(self.lengths, self.rng) if self.lengths else None
 
@@ -169,6 +202,16 @@ class _WordDraw:
             return length is not None and len(parts) != length, -there if near else 0.0
 
         return sorted(found, key=rank)[:number]
+
+
+def _find_unheard(together: SaidTogether, words: Sequence[str], object_words: Sequence[Sequence[str]]) -> np.ndarray:
+    """Which words are false of which object only by what is never said of its looks, bool (n, N)."""
+    found = np.zeros((len(words), len(object_words)), dtype=bool)
+    for column, phrases in enumerate(object_words):
+        looks, own = together.find_looks(phrases), set(phrases)
+        said = {part for phrase in phrases for part in phrase.split()}
+        found[:, column] = [word not in own and together.is_unheard(word, looks, said) for word in words]
+    return found
 
 
 def pick(options: list, rng: np.random.Generator):

@@ -1,5 +1,6 @@
 """Conversations about clips: a stand-in for the pretraining of a multimodal LLM, for models too small to have any."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -134,7 +135,8 @@ class MLLMPretrainer(BaseModel):
             inputs: clips, uint8 (T, 3, H, W) each.
             data_samples: ``categories``, the n words of the prompt; ``gt_category_labels``, 1 where they are true,
                 (n,); ``conversation``, pairs of question and answer; for the naming loss ``gt_object_masks``, bool
-                (N, T, H, W), and ``object_words``, N lists of words.
+                (N, T, H, W), and ``object_words``, N lists of words. Where they are given, ``unheard_of``, bool
+                (n, N), and ``unheard_words``, N sets of words, tell what is no evidence: see ``AskAboutObjects``.
 
         Raises:
             ValueError: a sample without a conversation, or the naming loss in a family without a grid.
@@ -172,18 +174,22 @@ class MLLMPretrainer(BaseModel):
         Tokens that show a little of it are left out.
         """
         assert read.maps is not None
-        logits, covered = [], []
+        logits, covered, known = [], [], []
         for shown, grid, sample in zip(read.maps, read.grids, data_samples, strict=True):
             objects = pool_masks(sample.gt_object_masks.to(shown.device), self._find_cells(grid))  # (N, L)
             named = [[float(word in own) for own in sample.object_words] for word in sample.categories]
             bears = torch.tensor(named, device=shown.device).reshape(len(shown), len(objects))
             logits.append(shown.flatten())
-            covered.append((bears @ objects).flatten())
-        values, shares = torch.cat(logits), torch.cat(covered)
-        known = (shares >= LEAST_SHARE) | (shares <= MOST_ELSEWHERE)
-        targets = (shares >= LEAST_SHARE).float()
-        total = F.binary_cross_entropy_with_logits(values[known], targets[known], reduction='sum')
-        return total / targets.sum().clamp(min=1)
+            shares = bears @ objects  # (n, L)
+            clear = (shares >= LEAST_SHARE) | (shares <= MOST_ELSEWHERE)
+            if 'unheard_of' in sample:
+                clear &= sample.unheard_of.to(shown.device).float() @ objects <= MOST_ELSEWHERE
+            covered.append(shares.flatten())
+            known.append(clear.flatten())
+        values, clear = torch.cat(logits), torch.cat(known)
+        targets = (torch.cat(covered) >= LEAST_SHARE).float()
+        total = F.binary_cross_entropy_with_logits(values[clear], targets[clear], reduction='sum')
+        return total / targets[clear].sum().clamp(min=1)
 
     def _find_cells(self, grid: Grid | None) -> Grid:
         """Numbers of visual tokens in time, height and width.
@@ -202,11 +208,13 @@ class MLLMPretrainer(BaseModel):
     def _naming_loss(self, read: MLLMOutput, data_samples: Sequence[VADDataSample]) -> Tensor:
         """Cross entropy in each group, a mean over the visual tokens of which it says something, and summed, ()."""
         model = self.mllm.model
-        targets = []
+        targets, unheard = [], []
         for grid, sample in zip(read.grids, data_samples, strict=True):
             places = assign_objects(sample.gt_object_masks, self._find_cells(grid))  # (L,), -1: the last row
             targets.append(self._find_targets(sample.object_words).to(places.device)[places])
+            unheard.append(self._find_unheard(sample).to(places.device)[places])
         wanted = torch.cat(targets)  # (sum L, groups)
+        dropped = torch.cat(unheard).split([len(words) for words in self.word_groups.values()], dim=1)
         states, seen = torch.cat(read.visual_states), torch.cat(read.visual_tokens)  # (sum L, D), (sum L, C)
         head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
         total = read.loss.new_zeros(())
@@ -215,8 +223,10 @@ class MLLMPretrainer(BaseModel):
             if not known.any():
                 continue
             for features, words in ((states, head), (seen, embedding)):
-                logits = F.linear(features[known].to(words.dtype), words[tokens])  # (known, words of the group)
-                total = total + F.cross_entropy(logits.float(), wanted[known, group])
+                logits = F.linear(features[known].to(words.dtype), words[tokens]).float()  # (known, words of the group)
+                total = total + F.cross_entropy(
+                    logits.masked_fill(dropped[group][known], -math.inf), wanted[known, group]
+                )
         return total
 
     def _find_targets(self, object_words: Sequence[Sequence[str]]) -> Tensor:
@@ -230,3 +240,18 @@ class MLLMPretrainer(BaseModel):
             found = [[words.index(word) for word in words if word in said] for words in self.word_groups.values()]
             rows.append([places[0] if len(places) == 1 else UNKNOWN for places in found])
         return torch.tensor([*rows, [UNKNOWN] * len(self.word_groups)])
+
+    def _find_unheard(self, sample: VADDataSample) -> Tensor:
+        """Which words of all groups do not compete where each object is named, bool (N + 1, words); the last row: all.
+
+        What is never said of things that look like the object is no wrong answer.
+        """
+        never = [*sample.get('unheard_words', [()] * len(sample.object_words)), ()]
+        said = [*sample.object_words, []]
+        rows = []
+        for unheard, phrases in zip(never, said, strict=True):
+            borne = {word for phrase in phrases for word in phrase.split()}
+            rows.append(
+                [word in unheard and word not in borne for group in self.word_groups.values() for word in group]
+            )
+        return torch.tensor(rows)

@@ -163,3 +163,29 @@ def test_a_vocabulary_that_is_all_there():
 def test_settings_that_cannot_be(settings, message):
     with pytest.raises(ValueError, match=message):
         AskAboutObjects(**settings)
+
+
+def test_what_is_never_said_of_such_looks_is_no_evidence():
+    """No red star is ever said to stand still: nothing asked for in vain is false of one by that alone."""
+    vocabulary = [word for word in VOCABULARY if word != 'red star standing still']
+    vocabulary += ['object standing still', 'object moving left', 'star standing still']
+    words = [['red star moving left', 'object moving left'], ['blue ring standing still', 'object standing still']]
+    looks = dict(colour=list(COLOURS), shape=['star', 'ring'])
+    settings = dict(words=words, vocabulary=vocabulary, frames_of_last=4)
+    asked = Counter()
+    for seed in range(200):
+        sample = ask(AskAboutObjects(num_words=6, num_questions=0, looks=looks), seed, **settings)
+        asked.update(sample.categories)
+        labels = dict(zip(sample.categories, sample.gt_category_labels.tolist(), strict=True))
+        assert 'star standing still' not in labels
+        assert labels.get('object standing still', 1) == 1
+        for word, row in zip(sample.categories, sample.unheard_of.tolist(), strict=True):
+            assert row == [word == 'object standing still', False]
+        assert sample.unheard_words[0] >= {'standing', 'still'} and not {'moving', 'left'} & sample.unheard_words[0]
+    assert asked['object standing still'] > 50
+    plain = Counter()
+    for seed in range(200):
+        sample = ask(AskAboutObjects(num_words=6, num_questions=0), seed, **settings)
+        assert 'unheard_of' not in sample and 'unheard_words' not in sample
+        plain.update(sample.categories)
+    assert plain['star standing still'] > 10
