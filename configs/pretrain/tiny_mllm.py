@@ -6,7 +6,7 @@ _base_ = './tiny_mllm_naming.py'
 load_from = 'work_dirs/tiny_mllm_naming/iter_1000.pth'
 
 model = dict(answer_weight=1.0, naming_weight=0.3)
-train_dataloader = dict(dataset=dict(shares=dict(behaviour_clips=0.85, looks=0.15), pack=dict(num_words=8)))
+train_dataloader = dict(dataset=dict(shares=dict(behaviour_clips=0.75, stage0=0.15, looks=0.1), pack=dict(num_words=8)))
 
 max_iters = 4000
 train_cfg = dict(max_iters=max_iters)

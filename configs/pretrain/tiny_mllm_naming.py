@@ -31,6 +31,11 @@ model = dict(
     ),
 )
 
+image_loading = [
+    dict(type='mmdet.LoadImageFromFile'),
+    dict(type='mmdet.LoadAnnotations', with_mask=True),
+    dict(type='LoadImageObjects'),
+]
 phrase_clip_loading = [
     dict(type='SampleClip', num_frames=4, intervals=(1,)),
     dict(type='LoadClipFrames', backend='pyav'),
@@ -53,6 +58,13 @@ train_dataloader = dict(
                 expressions='meta_expressions.json',
                 pipeline=phrase_clip_loading,
             ),
+            stage0=dict(  # most have a colour without a name: shapes are learnt apart from colours
+                type='CocoInstancesSource',
+                data_root=world + 'stage0',
+                ann_file='instances.json',
+                image_folder='images',
+                pipeline=image_loading,
+            ),
             looks=dict(  # the same clips by colour and shape
                 type='CocoVidSource',
                 data_root=world + 'behaviour_clips',
@@ -60,7 +72,7 @@ train_dataloader = dict(
                 pipeline=phrase_clip_loading,
             ),
         ),
-        shares=dict(behaviour_clips=1.0, looks=0.0),
+        shares=dict(behaviour_clips=0.7, stage0=0.3, looks=0.0),
         pack=dict(type='AskAboutObjects', num_words=1, num_questions=0, looks=dict(colour=colours, shape=shapes)),
     ),
 )

@@ -59,6 +59,7 @@ class MLLMOutput:
         answers: logits of each word being true, float32 (B, n), very low where a sample has fewer; None where there is
             one ``<SEG>`` for all.
         maps: where each word is true: logits at the visual tokens, float32 (n_i, L_i) of each sample; or None.
+        word_states: last hidden states at the words' ``<SEG>``, (n_i, D) of each sample; or None.
     """
 
     seg_states: Tensor
@@ -70,6 +71,7 @@ class MLLMOutput:
     grids: list[Grid | None]
     answers: Tensor | None = None
     maps: list[Tensor] | None = None
+    word_states: list[Tensor] | None = None
 
 
 class _Reading(NamedTuple):
@@ -309,6 +311,7 @@ class MLLMBackbone(BaseModule):
             grids=[sample.grid for sample in samples],
             answers=None if words is None else words.logits,
             maps=None if words is None else words.maps,
+            word_states=None if words is None else words.states,
         )
 
     def _write(

@@ -17,11 +17,13 @@ class WordAnswers(NamedTuple):
 
     Attributes:
         joint: the words' states, weighted by the softmax of their answers, (B, D).
+        states: the words' states, (n_i, D) of each sample.
         maps: of each sample, logits of "this is shown here", float32 (n_i, L_i).
         logits: the maps' largest values, float32 (B, n); ``PADDED_ANSWER`` where a sample has fewer words.
     """
 
     joint: Tensor
+    states: list[Tensor]
     maps: list[Tensor]
     logits: Tensor
 
@@ -39,4 +41,5 @@ def read_words(states: Tensor, counts: Sequence[int], visual_states: Sequence[Te
     maps = [scale * own.float() @ seen.float().T for own, seen in zip(rows, visual_states, strict=True)]
     logits = pad_sequence([one.amax(dim=1) for one in maps], batch_first=True, padding_value=PADDED_ANSWER)  # (B, n)
     weights = logits.softmax(dim=1).to(states.dtype)
-    return WordAnswers(torch.einsum('bn,bnd->bd', weights, pad_sequence(rows, batch_first=True)), maps, logits)
+    joint = torch.einsum('bn,bnd->bd', weights, pad_sequence(rows, batch_first=True))
+    return WordAnswers(joint, list(rows), maps, logits)

@@ -64,7 +64,8 @@ class MLLMPretrainer(BaseModel):
     the answers of a conversation about the clip. With ``naming_weight`` each visual token that shows an object also
     says what it shows: of each group of words that exclude each other, the one that is said of the object. That is done
     twice: by the language model's head from the last hidden state, and by the word embeddings from the token as the
-    vision tower hands it over, which brings what is seen and what is read into one space.
+    vision tower hands it over, which brings what is seen and what is read into one space. With ``answer='each'`` the
+    state at a word's ``<SEG>`` names the words of the groups that it asks for, too (``loss_echo``).
 
     Args:
         mllm: config of the multimodal LLM, ``MLLMBackbone``.
@@ -151,6 +152,8 @@ class MLLMPretrainer(BaseModel):
                 losses['loss_map'] = self.answer_weight * self._map_loss(read, data_samples)
         if self.naming_weight:
             losses['loss_naming'] = self.naming_weight * self._naming_loss(read, data_samples)
+            if read.word_states is not None:
+                losses['loss_echo'] = self.naming_weight * self._echo_loss(read.word_states, data_samples)
         return losses
 
     def read(self, inputs: list[Tensor], data_samples: list[VADDataSample]) -> MLLMOutput:
@@ -227,6 +230,24 @@ class MLLMPretrainer(BaseModel):
                 total = total + F.cross_entropy(
                     logits.masked_fill(dropped[group][known], -math.inf), wanted[known, group]
                 )
+        return total
+
+    def _echo_loss(self, states: Sequence[Tensor], data_samples: Sequence[VADDataSample]) -> Tensor:
+        """Cross entropy in each group at ``<SEG>``, a mean over the prompt's words that say one of it, and summed, ().
+
+        The state then says by the same vectors what is asked for as the visual tokens say what they show, and "red",
+        "star" and "left" add up where no prompt has put them together.
+        """
+        head = self.mllm.model.get_output_embeddings().weight
+        found = torch.cat(list(states))  # (all words, D)
+        asked = [[word] for sample in data_samples for word in sample.categories]
+        wanted = self._find_targets(asked)[:-1].to(found.device)  # (all words, groups)
+        total = found.new_zeros((), dtype=torch.float32)
+        for group, tokens in enumerate(self.group_tokens.values()):
+            known = wanted[:, group] != UNKNOWN
+            if known.any():
+                logits = F.linear(found[known].to(head.dtype), head[tokens])  # (known, words of the group)
+                total = total + F.cross_entropy(logits.float(), wanted[known, group])
         return total
 
     def _find_targets(self, object_words: Sequence[Sequence[str]]) -> Tensor:
