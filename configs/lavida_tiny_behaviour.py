@@ -18,6 +18,6 @@ model = dict(
     ),
     compressor=dict(keep_ratio=1.0),
     projector=dict(seg_channels=128),
-    mask_head=dict(answer_skip=True),
+    mask_head=dict(answer_skip=True, frame_score='words'),
     lm_loss_weight=0.0,  # the pretraining has not taught the fixed answer, whose gradient would drown the others
 )

@@ -15,17 +15,18 @@ from lavida_mm.models.mask_heads.feature_cache import FeatureCache
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
 from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, Shortcut
 from lavida_mm.models.mask_heads.stream_memory import StreamMemory
+from lavida_mm.models.mask_heads.word_logits import both_logit, category_logits
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
 from lavida_mm.utils.checks import check_count, check_flag
 
-__all__ = ['AnomalyMaskHead', 'category_logits', 'gate_masks', 'select_masks']
+__all__ = ['AnomalyMaskHead', 'gate_masks', 'select_masks']
 
 GATES = ('hard', 'soft', 'none')
 CATEGORY_SCORES = ('auto', 'cosine', 'similarity', 'answer')
 LOSS_NORMS = ('frames', 'positives')
 MASK_CHOICES = ('best_iou', 'single')
-COSINE_SCALE = 10.0
+FRAME_SCORES = ('object', 'words')
 
 
 def select_masks(masks: Tensor, ious: Tensor, choice: str) -> Tensor:
@@ -62,28 +63,6 @@ def gate_masks(mask_logits: Tensor, object_logits: Tensor, gate: str) -> Tensor:
     if gate == 'hard':
         return probabilities.masked_fill_(object_logits <= 0, 0.0)
     return probabilities.mul_(object_logits.sigmoid()) if gate == 'soft' else probabilities
-
-
-def category_logits(sparse: Tensor, categories: Tensor | None, similarity: Tensor | None) -> Tensor | None:
-    """How strongly each named word is found in each frame.
-
-    With a pixel-text similarity map it is the map's maximum over the frame. Without one it is the scaled cosine
-    between the frame's prompt and the word's embedding; this has a meaning only if ``loss_category`` trains it.
-
-    Args:
-        sparse: prompts, (F, P, C).
-        categories: embeddings of the words, (F, n, C), or None.
-        similarity: similarity logits, (F, n, h, w), or None.
-
-    Returns:
-        Logits, float32 (F, n); None where there are neither, since nothing tells the words apart.
-    """
-    if similarity is not None:
-        return similarity.float().flatten(2).amax(dim=2)
-    if categories is None:
-        return None
-    prompt = sparse.float().mean(dim=1, keepdim=True)  # (F, 1, C)
-    return COSINE_SCALE * F.cosine_similarity(prompt, categories.float(), dim=2)
 
 
 def _check_finite(features: FrameFeatures, projected: Any) -> None:
@@ -141,8 +120,11 @@ class AnomalyMaskHead(BaseModule):
         gate: what the object logit does to the masks at test: ``hard``, ``soft`` or ``none``.
         similarity_skip: add the projector's similarity map, times a learned scale, to the mask logits, and its
             maximum, times another, to the object logit.
-        answer_skip: add what the MLLM says of each word, its largest logit times a learned scale, to the object logit;
-            needs an MLLM with ``answer='each'``.
+        answer_skip: add the largest answer of the MLLM, times a learned scale and with a learned bias, to the object
+            logit; needs an MLLM with ``answer='each'``. With ``similarity_skip`` too, a word counts as far as it is
+            both seen, by the map's maximum, and true, by the answer: see :func:`both_logit`.
+        frame_score: what the object logit is made of: ``object``, the segmenter's own and what is added, or the
+            ``words`` alone, what the skips add.
         loss_size: side at which masks and ground truth are compared; None: that of the decoded masks.
         feature_cache: number of frames whose features are kept at test, for windows that overlap; 0 for none.
         stream_memory: at test, the segmenter's memory goes on from one window of a video to the next, which must come
@@ -167,6 +149,7 @@ class AnomalyMaskHead(BaseModule):
         gate: str = 'hard',
         similarity_skip: bool = False,
         answer_skip: bool = False,
+        frame_score: str = 'object',
         loss_size: int | None = None,
         feature_cache: int = 16,
         stream_memory: bool = False,
@@ -182,6 +165,10 @@ class AnomalyMaskHead(BaseModule):
             raise ValueError(f'gate must be one of {GATES}, got {gate!r}')
         if category_scores not in CATEGORY_SCORES:
             raise ValueError(f'category_scores must be one of {CATEGORY_SCORES}, got {category_scores!r}')
+        if frame_score not in FRAME_SCORES:
+            raise ValueError(f'frame_score must be one of {FRAME_SCORES}, got {frame_score!r}')
+        if frame_score == 'words' and not similarity_skip and not answer_skip:
+            raise ValueError("frame_score='words' needs similarity_skip=True or answer_skip=True, got neither")
         if loss_norm not in LOSS_NORMS:
             raise ValueError(f'loss_norm must be one of {LOSS_NORMS}, got {loss_norm!r}')
         if loss_size is not None:
@@ -210,7 +197,9 @@ class AnomalyMaskHead(BaseModule):
             self.object_skip = nn.Parameter(torch.ones(()))
         self.answer_skip = answer_skip
         if answer_skip:
-            self.answer_scale = nn.Parameter(torch.ones(()))
+            self.answer_scale = nn.Parameter(torch.full((), 0.5))
+            self.answer_bias = nn.Parameter(torch.zeros(()))
+        self.frame_score = frame_score
 
     @property
     def embed_dim(self) -> int:
@@ -289,17 +278,18 @@ class AnomalyMaskHead(BaseModule):
         if not self.similarity_skip and not self.answer_skip:
             return None
         masks = projected.sparse.new_zeros(len(projected.sparse), 1, 1, 1)
-        objects = masks.flatten()
+        found: list[Tensor] = []  # logits of each word, (F, n)
         if self.similarity_skip:
             if projected.similarity is None:
                 raise ValueError('similarity_skip=True needs a projector with `similarity`, got one without')
-            found = projected.similarity.amax(dim=1, keepdim=True)  # (F, 1, h, w)
-            masks, objects = self.mask_skip * found, self.object_skip * found.flatten(1).amax(dim=1)
+            masks = self.mask_skip * projected.similarity.amax(dim=1, keepdim=True)  # (F, 1, h, w)
+            found.append(self.object_skip * projected.similarity.flatten(2).amax(dim=2))
         if self.answer_skip:
             if projected.answers is None:
                 raise ValueError("answer_skip=True needs an MLLM with answer='each', got another")
-            objects = objects + self.answer_scale * projected.answers.amax(dim=1)
-        return Shortcut(masks, objects)
+            found.append(self.answer_scale * projected.answers + self.answer_bias)
+        words = both_logit(*found) if len(found) > 1 else found[0]
+        return Shortcut(masks, words.amax(dim=1), float(self.frame_score == 'object'))
 
     def loss(self, features: FrameFeatures, projected: Any, data_samples: Sequence[VADDataSample]) -> dict[str, Tensor]:
         """Losses of a batch.

@@ -21,19 +21,21 @@ class Shortcut:
     Attributes:
         masks: added to every mask, at any resolution, (F, 1, h, w).
         objects: added to the object logits, (F,).
+        object_weight: of the segmenter's own object logits in the sum.
     """
 
     masks: Tensor
     objects: Tensor
+    object_weight: float = 1.0
 
     def select(self, frames: Sequence[int]) -> 'Shortcut':
         """That of some of the frames, in this order."""
-        return Shortcut(self.masks[list(frames)], self.objects[list(frames)])
+        return Shortcut(self.masks[list(frames)], self.objects[list(frames)], self.object_weight)
 
     def add(self, masks: Tensor, object_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Masks (F, M, H, W) and object logits (F,) with what is added."""
         added = F.interpolate(self.masks, size=masks.shape[-2:], mode='bilinear', align_corners=False)
-        return masks + added, object_logits + self.objects
+        return masks + added, self.object_weight * object_logits + self.objects
 
 
 @dataclass

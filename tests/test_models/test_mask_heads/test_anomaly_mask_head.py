@@ -6,7 +6,8 @@ import torch
 
 from lavida_mm.models.losses import dice_loss, focal_loss, mask_iou
 from lavida_mm.models.mask_heads import AnomalyMaskHead
-from lavida_mm.models.mask_heads.anomaly_mask_head import category_logits, gate_masks, select_masks
+from lavida_mm.models.mask_heads.anomaly_mask_head import gate_masks, select_masks
+from lavida_mm.models.mask_heads.word_logits import both_logit, category_logits
 from lavida_mm.models.projectors import ProjectorOutput
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
@@ -209,21 +210,40 @@ def test_the_similarity_skip_adds_the_map():
         head(features, _projected(2, similarity=False))
 
 
+@pytest.mark.parametrize('frame_score', ['object', 'words'])
 @pytest.mark.parametrize('similarity_skip', [False, True])
-def test_the_answer_skip_adds_the_largest_answer(similarity_skip):
-    head = _head(answer_skip=True, similarity_skip=similarity_skip).eval()
+def test_a_word_counts_as_far_as_it_is_seen_and_true(similarity_skip, frame_score):
+    """Against products of probabilities, word by word."""
+    head = _head(answer_skip=True, similarity_skip=similarity_skip, frame_score=frame_score).eval()
     clips, _ = _batch(_sample([1, 0]))
     features, projected = head.encode(clips), _projected(2)
-    projected.answers = torch.tensor([[0.5, 2.0], [-1.0, -1e4]])
+    answers = [[0.5, 2.0], [-1.0, -500.0]]
+    projected.answers = torch.tensor(answers)
     with torch.no_grad():
-        head.answer_scale.fill_(0.5)
+        head.answer_scale.fill_(0.7)
+        head.answer_bias.fill_(-0.2)
+        if similarity_skip:
+            head.object_skip.fill_(0.3)
         found = head(features, projected)
-        projected.answers = torch.zeros(2, 2)
-        plain = head(features, projected)
-    torch.testing.assert_close(found.object_logits - plain.object_logits, torch.tensor([1.0, -0.5]))
-    assert torch.equal(found.masks, plain.masks)
+        plain = head.segmenter.decode(features, projected.sparse, projected.dense + head.segmenter.default_dense())
+    own = plain.object_logits.tolist() if frame_score == 'object' else [0.0, 0.0]
+    for frame, row in enumerate(answers):
+        true = [1 / (1 + np.exp(-(0.7 * answer - 0.2))) for answer in row]
+        seen = [1.0, 1.0]
+        if similarity_skip:
+            similarity = projected.similarity.detach().double()
+            seen = [float((0.3 * similarity[frame, word].max()).sigmoid()) for word in range(2)]
+        best = max(s * t for s, t in zip(seen, true, strict=True))
+        assert float(found.object_logits[frame]) == pytest.approx(own[frame] + np.log(best / (1 - best)), abs=1e-4)
     with pytest.raises(ValueError, match="answer_skip=True needs an MLLM with answer='each'"):
         head(features, _projected(2))
+
+
+def test_logits_of_both_against_probabilities():
+    one, other = torch.meshgrid(torch.linspace(-15, 15, 13), torch.linspace(-15, 15, 13), indexing='ij')
+    wanted = torch.logit(one.double().sigmoid() * other.double().sigmoid())
+    torch.testing.assert_close(both_logit(one, other).double(), wanted, rtol=1e-5, atol=1e-5)
+    assert both_logit(torch.tensor(-1e4), torch.tensor(-1e4)).isfinite()
 
 
 def test_an_answer_as_the_score_of_a_word():
@@ -294,6 +314,8 @@ def test_a_few_steps_overfit_one_batch():
     ('change', 'rule'),
     [
         (dict(mask_choice='all'), "mask_choice must be one of .* got 'all'"),
+        (dict(frame_score='maybe'), "frame_score must be one of .* got 'maybe'"),
+        (dict(frame_score='words'), "frame_score='words' needs similarity_skip=True or answer_skip=True, got neither"),
         (dict(gate='maybe'), "gate must be one of .* got 'maybe'"),
         (dict(loss_size=0), 'loss_size must be a whole number of at least 1, got 0'),
         (dict(feature_cache=1.5), 'feature_cache must be a whole number of at least 0, got 1.5'),

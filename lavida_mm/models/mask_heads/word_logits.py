@@ -1,0 +1,36 @@
+"""What a frame's score is made of where it is made of words: how far each is seen, and how far it is true."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ['both_logit', 'category_logits']
+
+COSINE_SCALE = 10.0
+
+
+def category_logits(sparse: Tensor, categories: Tensor | None, similarity: Tensor | None) -> Tensor | None:
+    """How strongly each named word is found in each frame.
+
+    With a pixel-text similarity map it is the map's maximum over the frame. Without one it is the scaled cosine
+    between the frame's prompt and the word's embedding; this has a meaning only if ``loss_category`` trains it.
+
+    Args:
+        sparse: prompts, (F, P, C).
+        categories: embeddings of the words, (F, n, C), or None.
+        similarity: similarity logits, (F, n, h, w), or None.
+
+    Returns:
+        Logits, float32 (F, n); None where there are neither, since nothing tells the words apart.
+    """
+    if similarity is not None:
+        return similarity.float().flatten(2).amax(dim=2)
+    if categories is None:
+        return None
+    prompt = sparse.float().mean(dim=1, keepdim=True)  # (F, 1, C)
+    return COSINE_SCALE * F.cosine_similarity(prompt, categories.float(), dim=2)
+
+
+def both_logit(one: Tensor, other: Tensor) -> Tensor:
+    """Logit of two independent events together, from their logits: that of the product of the probabilities."""
+    return -torch.logsumexp(torch.stack([-one, -other, -one - other]), dim=0)
