@@ -1,5 +1,5 @@
 # The tiny LAVIDA whose MLLM answers word by word, for words that no single frame answers. Its MLLM is what
-# tools/model_tools/export_hf.py makes of the pretraining stand-in, configs/pretrain/tiny_mllm.py.
+# tools/model_tools/export_hf.py made of the pretraining stand-in, configs/pretrain/tiny_mllm.py.
 _base_ = [
     './_base_/models/lavida_tiny.py',
     './_base_/datasets/synthetic_behaviour.py',
@@ -9,7 +9,7 @@ _base_ = [
 
 model = dict(
     mllm=dict(
-        pretrained='work_dirs/tiny_mllm/exported',
+        pretrained='checkpoints/tiny/mllm_behaviour',
         answer='each',
         freeze_vision=True,
         freeze_language=True,
@@ -21,3 +21,10 @@ model = dict(
     mask_head=dict(answer_skip=True, frame_score='words'),
     lm_loss_weight=0.0,  # the pretraining has not taught the fixed answer, whose gradient would drown the others
 )
+
+max_iters = 600
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.02, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.01),
+]

@@ -21,8 +21,6 @@ def test_there_are_configs():
 BUILT_BY_THE_USER = {
     'qwen2_5': dict(family='qwen2_5_vl'),
     'pretrain/tiny_mllm': dict(wide=True),
-    'lavida_tiny_behaviour': dict(wide=True),
-    'ablation/behaviour': dict(wide=True),
 }
 
 

@@ -21,10 +21,11 @@ class SaidTogether:
     """
 
     def __init__(self, vocabulary: Iterable[str], looks: Mapping[str, Sequence[str]]) -> None:
-        self.groups = [frozenset(words) for words in looks.values()]
+        is_grouped = isinstance(looks, Mapping) and not any(isinstance(words, str) for words in looks.values())
+        self.groups = [frozenset(words) for words in looks.values()] if is_grouped else [frozenset()]
         self.looks = frozenset().union(*self.groups)
         if not all(self.groups) or len(self.looks) != sum(map(len, self.groups)):
-            raise ValueError(f'looks must be groups of words, each word in one of them, got {dict(looks)}')
+            raise ValueError(f'looks must be groups of words, each word in one of them, got {looks!r}')
         self.words: set[str] = set()
         self._said: dict[frozenset[str], set[str]] = {}
         for phrase in vocabulary:

@@ -3,6 +3,7 @@
 import pytest
 
 from lavida_mm.datasets.said_together import SaidTogether
+from lavida_mm.datasets.transforms import AskAboutObjects
 
 LOOKS = dict(colour=['red', 'blue'], shape=['star', 'ring'])
 PHRASES = [
@@ -47,7 +48,11 @@ def test_phrases_false_by_what_is_never_said(phrase, unheard):
     assert together.is_unheard(phrase, together.find_looks(['red star moving left']), said) is unheard
 
 
-@pytest.mark.parametrize('looks', [dict(colour=[]), dict(colour=['red'], shape=['red', 'star'])])
+@pytest.mark.parametrize(
+    'looks', [dict(colour=[]), dict(colour=['red'], shape=['red', 'star']), dict(colour='red'), ['red', 'star']]
+)
 def test_groups_must_exclude_each_other(looks):
     with pytest.raises(ValueError, match='looks must be groups of words, each word in one of them'):
         SaidTogether(PHRASES, looks)
+    with pytest.raises(ValueError, match='looks must be groups of words, each word in one of them'):
+        AskAboutObjects(looks=looks)

@@ -57,6 +57,9 @@ class AskAboutObjects(BaseTransform):
             which the largest share of words is said of the objects.
         candidates: how many absent words to choose among.
         looks: groups of single words that tell how things look, e.g. colours and shapes, which exclude each other.
+
+    Raises:
+        ValueError: a number out of range, or looks that are no groups.
     """
 
     def __init__(
@@ -90,6 +93,8 @@ class AskAboutObjects(BaseTransform):
         self.max_words = max_words
         self.near_ratio = near_ratio
         self.candidates = candidates
+        if looks is not None:
+            SaidTogether((), looks)  # bad groups are an error before anything is drawn
         self.looks = looks
         self._together: tuple[Sequence[str], SaidTogether] | None = None  # of the vocabulary seen last
 

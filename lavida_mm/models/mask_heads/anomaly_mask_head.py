@@ -197,8 +197,9 @@ class AnomalyMaskHead(BaseModule):
             self.object_skip = nn.Parameter(torch.ones(()))
         self.answer_skip = answer_skip
         if answer_skip:
-            self.answer_scale = nn.Parameter(torch.full((), 0.5))
-            self.answer_bias = nn.Parameter(torch.zeros(()))
+            # To begin with, only what is clearly false counts: answers about what is merely seen are less sure.
+            self.answer_scale = nn.Parameter(torch.full((), 0.35))
+            self.answer_bias = nn.Parameter(torch.ones(()))
         self.frame_score = frame_score
 
     @property
