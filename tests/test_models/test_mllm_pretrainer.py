@@ -104,6 +104,28 @@ def test_naming_loss_token_by_token(folders, unheard):
     assert float(losses['loss_lm']) == pytest.approx(float(read.loss), rel=1e-6)
 
 
+def test_echo_loss_word_by_word(folders):
+    """At each <SEG> the words of a group compete, where the prompt's word says one of it."""
+    model = make_model(folders / 'qwen2_vl', 'each', naming_weight=0.5, word_groups=GROUPS).eval()
+    inputs, samples = make_batch()
+    samples[0].set_metainfo(dict(categories=['red star left', 'ring', 'blue ring']))
+    with torch.no_grad():
+        losses, read = model.loss(inputs, samples), model.read(inputs, samples)
+    vocabulary = model.mllm.writer.tokenizer.get_vocab()
+    head = model.mllm.model.lm_head.weight.detach().double()
+    states = read.word_states[0].double()
+    wanted = 0.0
+    for group, says in (('colour', {0: 'red', 2: 'blue'}), ('motion', {0: 'left'})):
+        own = []
+        for place, word in says.items():
+            scores = {one: float(head[vocabulary['Ġ' + one]] @ states[place]) for one in GROUPS[group]}
+            own.append(math.log(sum(map(math.exp, scores.values()))) - scores[word])
+        wanted += sum(own) / len(own)
+    assert float(losses['loss_echo']) == pytest.approx(0.5 * wanted, rel=1e-5)
+    joint = make_model(folders / 'qwen2_vl', naming_weight=0.5, word_groups=GROUPS)
+    assert 'loss_echo' not in joint.loss(*make_batch())  # one <SEG> for all words says none
+
+
 def test_losses_of_what_is_said(folders):
     model = make_model(folders / 'qwen2_vl', 'each', lm_weight=0.3, answer_weight=2.0).eval()
     inputs, samples = make_batch()

@@ -197,7 +197,7 @@ class _WordDraw:
         found = [self.words[int(place)] for place in places]
         if self.together is not None:
             unheard = _find_unheard(self.together, found, self.object_words)
-            found = [word for word, row in zip(found, unheard, strict=True) if not row.any()]
+            found = [word for word, row in zip(found, unheard, strict=True) if not row.any()] or found
         near = self.rng.random() < self.near_ratio
         length = pick(self.lengths, self.rng) if self.lengths else None
 

@@ -189,3 +189,13 @@ def test_what_is_never_said_of_such_looks_is_no_evidence():
         assert 'unheard_of' not in sample and 'unheard_words' not in sample
         plain.update(sample.categories)
     assert plain['star standing still'] > 10
+
+
+def test_where_all_is_unheard_of_something_is_asked_all_the_same():
+    vocabulary = ['red star moving left', 'star standing still']
+    words = [['red star moving left']]
+    asking = AskAboutObjects(num_words=2, looks=dict(colour=['red'], shape=['star']), caption_ratio=0, which_ratio=0)
+    for seed in range(20):
+        sample = ask(asking, seed, words=words, vocabulary=vocabulary, frames_of_last=4)
+        assert set(sample.categories) <= set(vocabulary) and sample.categories
+        assert all(answer in ('yes.', 'no.') for _, answer in sample.conversation)
