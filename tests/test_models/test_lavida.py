@@ -88,7 +88,7 @@ def test_answers_word_by_word_are_learnt_and_found_again():
     """Seen often enough, the true word is told from the others, and so is the clip that shows nothing."""
     model = tiny_model(**EACH).train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
-    for _ in range(40):
+    for _ in range(25):
         losses = model(*make_batch(), mode='loss')
         optimizer.zero_grad()
         sum(losses.values()).backward()

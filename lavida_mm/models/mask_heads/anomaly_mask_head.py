@@ -15,7 +15,7 @@ from lavida_mm.models.mask_heads.feature_cache import FeatureCache
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
 from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, Shortcut
 from lavida_mm.models.mask_heads.stream_memory import StreamMemory
-from lavida_mm.models.mask_heads.word_logits import both_logit, category_logits
+from lavida_mm.models.mask_heads.word_logits import both_logit, category_logits, seen_logits
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
 from lavida_mm.utils.checks import check_count, check_flag
@@ -284,7 +284,7 @@ class AnomalyMaskHead(BaseModule):
             if projected.similarity is None:
                 raise ValueError('similarity_skip=True needs a projector with `similarity`, got one without')
             masks = self.mask_skip * projected.similarity.amax(dim=1, keepdim=True)  # (F, 1, h, w)
-            found.append(self.object_skip * projected.similarity.flatten(2).amax(dim=2))
+            found.append(self.object_skip * seen_logits(projected.similarity))
         if self.answer_skip:
             if projected.answers is None:
                 raise ValueError("answer_skip=True needs an MLLM with answer='each', got another")

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['both_logit', 'category_logits']
+__all__ = ['both_logit', 'category_logits', 'seen_logits']
 
 COSINE_SCALE = 10.0
 
@@ -24,11 +24,16 @@ def category_logits(sparse: Tensor, categories: Tensor | None, similarity: Tenso
         Logits, float32 (F, n); None where there are neither, since nothing tells the words apart.
     """
     if similarity is not None:
-        return similarity.float().flatten(2).amax(dim=2)
+        return seen_logits(similarity)
     if categories is None:
         return None
     prompt = sparse.float().mean(dim=1, keepdim=True)  # (F, 1, C)
     return COSINE_SCALE * F.cosine_similarity(prompt, categories.float(), dim=2)
+
+
+def seen_logits(similarity: Tensor) -> Tensor:
+    """How strongly each word is seen anywhere in each frame, float32 (F, n), from its similarity map (F, n, h, w)."""
+    return similarity.float().flatten(2).amax(dim=2)
 
 
 def both_logit(one: Tensor, other: Tensor) -> Tensor:
