@@ -6,9 +6,9 @@ _base_ = './tiny_mllm_naming.py'
 load_from = 'work_dirs/tiny_mllm_naming/iter_1000.pth'
 
 model = dict(answer_weight=1.0, naming_weight=0.3)
-train_dataloader = dict(dataset=dict(shares=dict(behaviour_clips=0.75, stage0=0.15, looks=0.1), pack=dict(num_words=8)))
+train_dataloader = dict(dataset=dict(shares=dict(behaviour_clips=0.75, stage0=0.15, looks=0.1), pack=dict(num_words=8, candidates=400)))
 
-max_iters = 4000
+max_iters = 7500
 train_cfg = dict(max_iters=max_iters)
 optim_wrapper = dict(optimizer=dict(lr=1.2e-3))
 param_scheduler = [

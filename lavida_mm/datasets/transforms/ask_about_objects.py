@@ -1,6 +1,8 @@
 """A prompt about a clip, questions about it and their answers, from its objects and their words."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,8 +56,9 @@ class AskAboutObjects(BaseTransform):
         which_ratio: probability that it is which one of several is true; else it is whether one is.
         max_words: most words of such a list, at least 2.
         near_ratio: probability that what is asked for in vain is near to what is there: of several candidates, that of
-            which the largest share of words is said of the objects.
-        candidates: how many absent words to choose among.
+            which the largest share of words is said of the objects; with ``looks``, among those that name the looks of
+            one object, if any does.
+        candidates: how many absent words to choose among; the more, the nearer they come.
         looks: groups of single words that tell how things look, e.g. colours and shapes, which exclude each other.
 
     Raises:
@@ -105,7 +108,8 @@ class AskAboutObjects(BaseTransform):
         shown = masks.any(axis=(2, 3)).mean(axis=1) > 0.5  # (N,)
         true = [words for words, seen in zip(results['object_words'], shown, strict=True) if seen and words]
         together = self._find_together(results['vocabulary'])
-        draw = _WordDraw(results, self.near_ratio, self.candidates, together, rng)
+        most = max(self.candidates, self.num_words, self.max_words)
+        draw = _WordDraw(results, self.near_ratio, most, together, rng)
         categories, labels = self._name(true, draw, rng)
         conversation = [self._ask(scene, true, draw, rng) for _ in range(self.num_questions)]
         sample = VADDataSample(
@@ -119,9 +123,10 @@ class AskAboutObjects(BaseTransform):
             )
         )
         if together is not None:
-            borne = [together.find_looks(words) for words in results['object_words']]
-            sample.set_metainfo(dict(unheard_words=[together.list_unheard(looks) for looks in borne]))
-            sample.unheard_of = torch.from_numpy(_find_unheard(together, categories, results['object_words']))
+            bearers = [_describe(words, together) for words in results['object_words']]
+            sample.set_metainfo(dict(unheard_words=[together.list_unheard(bearer.looks) for bearer in bearers]))
+            unheard = [[bearer.is_unheard(word, together) for bearer in bearers] for word in categories]
+            sample.unheard_of = torch.tensor(unheard, dtype=torch.bool).reshape(len(categories), len(bearers))
         sample.gt_category_labels = torch.tensor(labels)
         sample.gt_object_masks = torch.from_numpy(np.ascontiguousarray(masks))
         return dict(inputs=torch.from_numpy(split_channels(results['frames'])), data_samples=sample)
@@ -143,7 +148,7 @@ class AskAboutObjects(BaseTransform):
             if positive and options:
                 named[pick(pick(options, rng), rng)] = 1
             else:
-                named.update((word, 0) for word in draw(1))
+                named.update((word, 0) for word in draw(1, but=named))
         words = [list(named)[int(place)] for place in rng.permutation(len(named))]
         return words, [named[word] for word in words]
 
@@ -162,6 +167,22 @@ class AskAboutObjects(BaseTransform):
         return PRESENT.format(scene=scene, word=(target or draw(1))[0]), 'yes.' if positive else 'no.'
 
 
+class _Candidate(NamedTuple):
+    """What may be asked for in vain.
+
+    Attributes:
+        word: word or phrase.
+        length: number of its single words.
+        share: of these, how many are said of any object.
+        is_strange: whether no object looks as it says.
+    """
+
+    word: str
+    length: int
+    share: float
+    is_strange: bool
+
+
 class _WordDraw:
     """Draws words of the vocabulary that no object of the clip bears."""
 
@@ -174,49 +195,67 @@ class _WordDraw:
         rng: np.random.Generator,
     ) -> None:
         words = results['vocabulary']
-        self.words = words if isinstance(words, Vocabulary) else Vocabulary(words)
+        words = words if isinstance(words, Vocabulary) else Vocabulary(words)
         borne = [word for own in results['object_words'] for word in own]
-        self.present = self.words.find([*borne, *results.get('present_words', ())])
-        if len(self.words) == len(self.present):
+        present = words.find([*borne, *results.get('present_words', ())])
+        absent = len(words) - len(present)
+        if not absent:
             raise DataError(
-                f'source {results["source"]!r}, {results["video_id"]!r}: every one of the {len(self.words)} words of '
+                f'source {results["source"]!r}, {results["video_id"]!r}: every one of the {len(words)} words of '
                 'the vocabulary is present, none can be asked for in vain: give the source extra_words'
             )
         self.lengths = [len(word.split()) for word in borne]
-        self.parts = {part for word in borne for part in word.split()}
         self.near_ratio = near_ratio
-        self.candidates = candidates
         self.together = together
-        self.object_words = results['object_words']
         self.rng = rng
+        self.bearers = [_describe(own, together) for own in results['object_words']] if together is not None else []
+        places = draw_absent(len(words), present, min(candidates, absent), rng)
+        said = {part for word in borne for part in word.split()}
+        self.candidates = []
+        for place in places:
+            word = words[int(place)]
+            parts = word.split()
+            share = sum(part in said for part in parts) / len(parts)
+            named = together.find_looks([word]) if together is not None else frozenset()
+            is_strange = together is not None and not any(named <= bearer.looks for bearer in self.bearers)
+            self.candidates.append(_Candidate(word, len(parts), share, is_strange))
 
-    def __call__(self, number: int) -> list[str]:
-        """At most ``number`` words, each once; fewer where there are not as many."""
-        absent = len(self.words) - len(self.present)
-        places = draw_absent(len(self.words), self.present, min(max(number, self.candidates), absent), self.rng)
-        found = [self.words[int(place)] for place in places]
-        if self.together is not None:
-            unheard = _find_unheard(self.together, found, self.object_words)
-            found = [word for word, row in zip(found, unheard, strict=True) if not row.any()] or found
+    def __call__(self, number: int, but: Container[str] = ()) -> list[str]:
+        """At most ``number`` words, each once and none of ``but``; fewer where there are not as many."""
         near = self.rng.random() < self.near_ratio
         length = pick(self.lengths, self.rng) if self.lengths else None
 
-        def rank(word: str) -> tuple[bool, float]:
-            parts = word.split()
-            there = sum(part in self.parts for part in parts) / len(parts)
-            return length is not None and len(parts) != length, -there if near else 0.0
+        def rank(candidate: _Candidate) -> tuple[bool, bool, float]:
+            wrong_length = length is not None and candidate.length != length
+            return wrong_length, near and candidate.is_strange, -candidate.share if near else 0.0
 
-        return sorted(found, key=rank)[:number]
+        shuffled = [self.candidates[int(place)] for place in self.rng.permutation(len(self.candidates))]
+        found = [each.word for each in sorted(shuffled, key=rank) if each.word not in but]
+        if self.together is not None:
+            heard = (word for word in found if not self._is_unheard(word))
+            found = list(islice(heard, number)) or found
+        return found[:number]
+
+    def _is_unheard(self, word: str) -> bool:
+        assert self.together is not None
+        return any(bearer.is_unheard(word, self.together) for bearer in self.bearers)
 
 
-def _find_unheard(together: SaidTogether, words: Sequence[str], object_words: Sequence[Sequence[str]]) -> np.ndarray:
-    """Which words are false of which object only by what is never said of its looks, bool (n, N)."""
-    found = np.zeros((len(words), len(object_words)), dtype=bool)
-    for column, phrases in enumerate(object_words):
-        looks, own = together.find_looks(phrases), set(phrases)
-        said = {part for phrase in phrases for part in phrase.split()}
-        found[:, column] = [word not in own and together.is_unheard(word, looks, said) for word in words]
-    return found
+class _Bearer(NamedTuple):
+    """An object: what it looks like, its words and phrases, and all single words of these."""
+
+    looks: frozenset[str]
+    words: frozenset[str]
+    parts: frozenset[str]
+
+    def is_unheard(self, word: str, together: SaidTogether) -> bool:
+        """Whether a word is false of it only by what is never said of its looks."""
+        return word not in self.words and together.is_unheard(word, self.looks, self.parts)
+
+
+def _describe(words: Sequence[str], together: SaidTogether) -> _Bearer:
+    parts = frozenset(part for word in words for part in word.split())
+    return _Bearer(together.find_looks(words), frozenset(words), parts)
 
 
 def pick(options: list, rng: np.random.Generator):

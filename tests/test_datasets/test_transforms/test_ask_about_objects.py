@@ -91,6 +91,24 @@ def test_what_is_asked_in_vain_is_near_to_what_is_there():
     assert 0.4 < near[0.0] < 0.7  # 9 of the 15 phrases that are absent
 
 
+def test_what_is_near_names_the_looks_of_one_object():
+    """A red star and a blue ring: "blue star moving left" is said in parts, too, but it is false at a first glance."""
+    looks = dict(colour=list(COLOURS), shape=['star', 'ring'])
+    strange = {}
+    for given in (None, looks):
+        transform = AskAboutObjects(num_words=1, num_questions=0, near_ratio=1.0, looks=given)
+        samples = [ask(transform, seed, words=WORDS[:2], frames_of_last=4) for seed in range(150)]
+        vain = [
+            word
+            for one in samples
+            for word, label in zip(one.categories, one.gt_category_labels.tolist(), strict=True)
+            if not label
+        ]
+        strange[given is not None] = np.mean([word.startswith(('red ring', 'blue star')) for word in vain])
+    assert strange[True] == 0
+    assert strange[False] > 0.4  # 6 of the 9 phrases that are near are about a red ring or a blue star
+
+
 def test_length_does_not_tell_what_is_asked_in_vain():
     """Of two objects one is called by a word and one by a phrase; the vocabulary is nearly all of phrases."""
     vocabulary = [*VOCABULARY, 'star', 'ring', 'cross', 'square']
