@@ -6,7 +6,12 @@ _base_ = './tiny_mllm_naming.py'
 load_from = 'work_dirs/tiny_mllm_naming/iter_1000.pth'
 
 model = dict(answer_weight=1.0, naming_weight=0.3)
-train_dataloader = dict(dataset=dict(shares=dict(behaviour_clips=0.75, stage0=0.15, looks=0.1), pack=dict(num_words=8, candidates=400)))
+train_dataloader = dict(
+    dataset=dict(
+        shares=dict(behaviour_clips=0.75, stage0=0.15, looks=0.1),
+        pack=dict(num_words=8, candidates=400),  # most of 542 phrases: what is false is as near as it can be
+    )
+)
 
 max_iters = 7500
 train_cfg = dict(max_iters=max_iters)

@@ -23,6 +23,7 @@ __all__ = ['VideoAnomalyDataset', 'count_windows', 'find_scored', 'shuffle_promp
 
 PROMPT_WORDS = ('own', 'absent', 'shuffled')
 TAILS = ('pad', 'drop')
+OVERLAPS = ('first', 'mean')
 
 
 def count_windows(
@@ -173,7 +174,9 @@ class VideoAnomalyDataset(BaseDataset):
     A window carries ``frames`` (T, H, W, 3), ``frame_inds`` (T,), the words of its prompt, and the ground truth that
     its benchmark has: ``gt_frame_labels`` (T,), ``gt_masks`` (T, H, W), ``gt_category_labels`` (n,). Its scores count
     for the positions [``first_scored``, ``num_valid``): the frames before are context, which an earlier window has
-    scored, and those behind repeat the last frame. With ``tail='pad'`` every frame is scored once and only once.
+    scored, and those behind repeat the last frame. With ``overlap='mean'`` no frame is context; from ``num_settled`` on
+    later windows speak of the frames too, and the evaluation waits for these. With ``tail='pad'`` every frame has one
+    score in the end.
 
     Each video is opened once and read forward, where windows are asked for in their order, and one video is open at a
     time. The frames that the next window needs again, ``window - stride`` of them, are kept and neither decoded nor
@@ -181,7 +184,8 @@ class VideoAnomalyDataset(BaseDataset):
 
     ``metainfo`` (never copied, so that large ground truth is not) holds: ``records``, the videos with their
     ``num_frames``; ``benchmark``, its name; ``video_lengths``, video -> number of frames; and ``evaluation_options``,
-    what a protocol fixes: window, frame_interval, stride, tail, template, prompt_words and the benchmark's options.
+    what a protocol fixes: window, frame_interval, stride, tail, template, prompt_words and the benchmark's options; and
+    overlap.
 
     Args:
         benchmark: config of a benchmark reader: an object with ``name``, ``records`` and, where it has any,
@@ -189,6 +193,8 @@ class VideoAnomalyDataset(BaseDataset):
         window: T.
         frame_interval: step between sampled frames; the score of one holds for the frames up to the next.
         stride: sampled frames between the starts of two windows, in 1..window; None: window, so that none overlap.
+        overlap: which windows score a frame that several hold: ``'first'``, the first one; ``'mean'``, all of them, and
+            scores, masks and scores of words are means.
         tail: what happens to frames that fill no window: ``'pad'`` repeats the last one, ``'drop'`` leaves them out.
         prompt_words: ``'own'``, each video's words; ``'absent'``, its words known to be absent; ``'shuffled'``, the
             words of another video; or a list, the same words for all.
@@ -211,6 +217,7 @@ class VideoAnomalyDataset(BaseDataset):
         window: int = 8,
         frame_interval: int = 1,
         stride: int | None = None,
+        overlap: str = 'first',
         tail: str = 'pad',
         prompt_words: str | Sequence[str] = 'own',
         template: int = 0,
@@ -227,6 +234,8 @@ class VideoAnomalyDataset(BaseDataset):
             raise ValueError(f'stride must be a whole number in 1..{window} (window), got {stride!r}')
         if tail not in TAILS:
             raise ValueError(f'tail must be one of {TAILS}, got {tail!r}')
+        if overlap not in OVERLAPS:
+            raise ValueError(f'overlap must be one of {OVERLAPS}, got {overlap!r}')
         if isinstance(prompt_words, str) and prompt_words not in PROMPT_WORDS:
             raise ValueError(f'prompt_words must be a list of words or one of {PROMPT_WORDS}, got {prompt_words!r}')
         if isinstance(skip_videos, str):
@@ -235,6 +244,7 @@ class VideoAnomalyDataset(BaseDataset):
         self.window = window
         self.frame_interval = frame_interval
         self.stride = window if stride is None else stride
+        self.overlap = overlap
         self.tail = tail
         self.template = template
         self.prompt_words = prompt_words if isinstance(prompt_words, str) else check_words(prompt_words, 'prompt_words')
@@ -285,6 +295,7 @@ class VideoAnomalyDataset(BaseDataset):
                 window=self.window,
                 frame_interval=self.frame_interval,
                 stride=self.stride,
+                overlap=self.overlap,
                 tail=self.tail,
                 template=self.template,
                 prompt_words=self.prompt_words,
@@ -329,12 +340,17 @@ class VideoAnomalyDataset(BaseDataset):
         video = self._open_video(info['video'])
         inds = _find_frames(info['place'], video.reader.num_frames, self.window, self.frame_interval, self.stride)
         first_scored, num_valid = find_scored(inds, info['place'], self.stride)
+        num_settled = num_valid
+        if self.overlap == 'mean':
+            is_last = info['place'] == self.num_windows[info['video']] - 1
+            first_scored, num_settled = 0, num_valid if is_last else min(self.stride, num_valid)
         results = dict(
             sample_idx=idx % len(self),
             frames=video.reader.read(inds),
             frame_inds=inds,
             first_scored=first_scored,
             num_valid=num_valid,
+            num_settled=num_settled,
             frame_interval=self.frame_interval,
             video_id=record.video_id,
             num_frames=record.num_frames,

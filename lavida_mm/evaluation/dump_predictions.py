@@ -23,6 +23,7 @@ from lavida_mm.evaluation.predictions import (
     start_folder,
 )
 from lavida_mm.evaluation.scoreboard import Scoreboard
+from lavida_mm.evaluation.window_merger import WindowMerger
 from lavida_mm.evaluation.windows import ScoredWindow, read_window
 from lavida_mm.registry import METRICS
 from lavida_mm.structures import VideoRecord
@@ -87,6 +88,7 @@ class DumpPredictions(BaseMetric):
         self._board: Scoreboard | None = None
         self._writer: PredictionWriter | None = None
         self._done: set[str] = set()
+        self._merger = WindowMerger()
 
     def open(self) -> None:
         """Begin or continue the folder; ``process`` does it where it was not done.
@@ -139,7 +141,7 @@ class DumpPredictions(BaseMetric):
         """
         self.open()
         for sample in data_samples:
-            self._add(read_window(sample))
+            self._add(self._merger.add(read_window(sample)))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Finish the last file and wait for the other processes.
@@ -151,6 +153,7 @@ class DumpPredictions(BaseMetric):
             no figures.
         """
         self.open()
+        self._merger = WindowMerger()  # what waits for a window that did not come is missing in the file
         self._finish()
         barrier()
         self.results.clear()

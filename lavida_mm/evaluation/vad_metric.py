@@ -16,6 +16,7 @@ from lavida_mm.evaluation.pixel_statistics import round_probabilities
 from lavida_mm.evaluation.predictions import MASK_THRESHOLD, list_predictions, read_prediction
 from lavida_mm.evaluation.protocols import Protocol, benchmark_options, dataset_options, get_protocol
 from lavida_mm.evaluation.scoreboard import Scoreboard
+from lavida_mm.evaluation.window_merger import WindowMerger
 from lavida_mm.evaluation.windows import ScoredWindow, read_window
 from lavida_mm.registry import METRICS
 from lavida_mm.utils.errors import DataError, UsageError
@@ -79,6 +80,7 @@ class VADMetric(BaseMetric):
         self.predictions = None if predictions is None else Path(predictions)
         self.evaluation: Evaluation | None = None
         self._board: Scoreboard | None = None
+        self._merger = WindowMerger()
 
     @property
     def dataset_meta(self) -> dict | None:
@@ -106,7 +108,7 @@ class VADMetric(BaseMetric):
         if self._board is None:
             self._board = self._make_board()
         for sample in data_samples:
-            self._add(self._board, read_window(sample))
+            self._add(self._board, self._merger.add(read_window(sample)))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Gather from all processes and compute.
@@ -120,11 +122,12 @@ class VADMetric(BaseMetric):
         board, trouble = self._board, None
         if board is None:
             board = self._make_board()
-        if self.predictions is not None:
-            try:
+        try:
+            self._merger.finish()
+            if self.predictions is not None:
                 self._read_predictions(board)
-            except (DataError, UsageError) as error:
-                trouble = error
+        except (DataError, UsageError) as error:
+            trouble = error
         gathered = all_gather_object((trouble, board.state()))
         counts = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in board.counts().items()}
         for name in sorted(counts):

@@ -28,8 +28,8 @@ class ScoredWindow:
         truth: anomalous pixels, bool (T, H, W); None where the sample has none.
         categories: words of the prompt.
         template: number of the prompt template.
-        top_words: the word that scores highest in each frame, ``UNDECIDED`` where it is not one, object (T,); None
-            where the model scores no words.
+        num_settled: the first of its frames that many are held by no later window; of the rest, later ones speak too.
+        word_scores: of each word in each frame, (T, n); None where the model scores no words.
     """
 
     video_id: str
@@ -42,7 +42,13 @@ class ScoredWindow:
     truth: np.ndarray | None
     categories: list[str]
     template: int
-    top_words: np.ndarray | None = None
+    num_settled: int
+    word_scores: np.ndarray | None = None
+
+    @property
+    def top_words(self) -> np.ndarray | None:
+        """The word that scores highest in each frame, ``UNDECIDED`` where it is not one, object (T,); None likewise."""
+        return None if self.word_scores is None else find_top_words(self.word_scores, self.categories)
 
 
 def read_window(sample: Any) -> ScoredWindow:
@@ -66,6 +72,9 @@ def read_window(sample: Any) -> ScoredWindow:
             f'video {video_id}: frame_inds and pred_frame_scores must hold the same frames, of which '
             f'[first_scored, num_valid) count, got {len(inds)}, {len(scores)} and [{first}, {last})'
         )
+    num_settled = int(items.get('num_settled', last)) - first
+    if not 0 <= num_settled <= last - first:
+        raise DataError(f'video {video_id}: num_settled must be in [{first}, {last}], got {num_settled + first}')
     part = slice(first, last)
     scores = scores[part]
     fine = (scores >= 0) & (scores <= 1)  # a NaN fails both
@@ -83,7 +92,8 @@ def read_window(sample: Any) -> ScoredWindow:
         truth=_read_truth(items, part),
         categories=categories,
         template=int(items.get('template', 0)),
-        top_words=_read_top_words(items, categories, len(inds), part),
+        num_settled=num_settled,
+        word_scores=_read_word_scores(items, categories, len(inds), part),
     )
 
 
@@ -106,7 +116,7 @@ def find_top_words(scores: np.ndarray, words: Sequence[str]) -> np.ndarray:
     return top
 
 
-def _read_top_words(
+def _read_word_scores(
     items: Mapping[str, Any], categories: Sequence[str], num_frames: int, part: slice
 ) -> np.ndarray | None:
     if items.get('pred_category_scores') is None or not categories:
@@ -119,7 +129,7 @@ def _read_top_words(
         )
     if np.isnan(scores[part]).any():
         raise DataError(f'video {items["video_id"]}: pred_category_scores must be numbers, got nan')
-    return find_top_words(scores[part], categories)
+    return scores[part]
 
 
 def _read_maps(items: Mapping[str, Any], field: str, part: slice) -> np.ndarray | None:

@@ -181,6 +181,19 @@ def test_overlapping_windows(folder, backend, monkeypatch):
     assert items[1]['data_samples'].gt_frame_labels.tolist() == [1, 0, 0, 0]
 
 
+@pytest.mark.parametrize(('window', 'stride', 'tail'), [(4, 1, 'pad'), (4, 2, 'pad'), (4, 3, 'drop'), (4, 4, 'pad')])
+def test_windows_that_are_averaged_say_which_frames_no_later_one_holds(folder, window, stride, tail):
+    dataset = build(folder, window=window, stride=stride, overlap='mean', tail=tail)
+    samples = [dataset[index]['data_samples'] for index in range(len(dataset))]
+    held = [(one.video_id, one.frame_inds[: one.num_valid].tolist()) for one in samples]
+    for number, sample in enumerate(samples):
+        assert sample.first_scored == 0
+        later = {frame for video_id, inds in held[number + 1 :] if video_id == sample.video_id for frame in inds}
+        settled = [frame not in later for frame in held[number][1]]
+        assert settled == [place < sample.num_settled for place in range(sample.num_valid)]
+    assert dataset.metainfo['evaluation_options']['overlap'] == 'mean'
+
+
 def test_dropped_tails_have_no_window(folder):
     dataset = build(folder, window=2, frame_interval=2, tail='drop')
     assert dataset.num_windows == [1, 1, 2] and dataset.metainfo['video_lengths'] == {'v0': 5, 'v1': 4, 'v2': 9}
@@ -209,6 +222,7 @@ def test_metainfo_is_what_a_metric_needs_and_is_not_copied(folder):
         window=2,
         frame_interval=2,
         stride=1,
+        overlap='first',
         tail='drop',
         template=1,
         prompt_words=['fire'],
@@ -245,6 +259,7 @@ def test_prompt_words(folder):
         (dict(window=True), 'window must be a whole number of at least 1, got True'),
         (dict(stride=0), r'stride must be a whole number in 1..4 \(window\), got 0'),
         (dict(stride=5), r'stride must be a whole number in 1..4 \(window\), got 5'),
+        (dict(overlap='last'), r"overlap must be one of \('first', 'mean'\), got 'last'"),
         (dict(tail='cut'), r"tail must be one of \('pad', 'drop'\), got 'cut'"),
         (dict(template=-1), 'template must be a whole number of at least 0, got -1'),
         (dict(skip_videos='v0'), "skip_videos must be a list of video ids, got 'v0'"),

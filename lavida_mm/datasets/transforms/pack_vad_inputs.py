@@ -17,6 +17,7 @@ META_KEYS = (
     'frame_inds',
     'first_scored',
     'num_valid',
+    'num_settled',
     'num_frames',
     'frame_interval',
     'fps',
