@@ -17,8 +17,8 @@ from tests.conftest import ROOT
 from tests.videos import red_square_frames, write_video
 
 COLUMNS = (
-    'name', 'version', 'window', 'stride', 'frame_interval', 'tail', 'interval_ends', 'length', 'subset', 'labels',
-    'pixel_size', 'smoothing', 'template',
+    'name', 'version', 'window', 'stride', 'overlap', 'frame_interval', 'tail', 'interval_ends', 'length', 'subset',
+    'labels', 'pixel_size', 'smoothing', 'template',
 )  # fmt: skip
 
 

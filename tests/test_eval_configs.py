@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from lavida_mm.datasets.benchmarks.doctor import find_benchmarks
-from lavida_mm.datasets.words import check_words
 from lavida_mm.evaluation.protocols import get_protocol
 from lavida_mm.registry import DATASETS, METRICS
+from lavida_mm.utils.words import check_words
 from tests.conftest import ROOT, run_python
 from tests.test_datasets.test_benchmarks.miniatures import MINIATURES
 

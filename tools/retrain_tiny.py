@@ -74,7 +74,8 @@ def plan_pretraining(out: Path, seed: int) -> list[Step]:
 
 def plan_lavida(out: Path, seed: int, config: str, mllm: Path, splits: Sequence[str], options: list[str]) -> list[Step]:
     """LAVIDA on the parts made so far, and its test on each split."""
-    pixel_text, weights = out / 'pixel_text.safetensors', out / f'{Path(config).stem}.safetensors'
+    name, pixel_text = Path(config).stem, out / 'pixel_text.safetensors'
+    weights = out / f'{name}.safetensors'
     parts = [
         f'model.mllm.pretrained={mllm}',
         f'model.text_encoder.pretrained={out}/tiny/clip_text',
@@ -83,15 +84,15 @@ def plan_lavida(out: Path, seed: int, config: str, mllm: Path, splits: Sequence[
         f'model.mask_head.segmenter.image_encoder.init_cfg.checkpoint={pixel_text}',
         *options,
     ]
-    training = [config, '--work-dir', out / 'lavida', '--seed', seed, '--resume', '--cfg-options', *parts]
+    training = [config, '--work-dir', out / name, '--seed', seed, '--resume', '--cfg-options', *parts]
     tests: list[Step] = []
     for split in splits:
         benchmark = f'test_dataloader.dataset.benchmark.root={WORLD}/{split}'
-        test = [config, weights, '--work-dir', out / 'test' / split, '--cfg-options', *parts, benchmark]
+        test = [config, weights, '--work-dir', out / f'{name}_test' / split, '--cfg-options', *parts, benchmark]
         tests.append((None, ['tools/test.py', *test]))
     return [
         (weights, ['tools/train.py', *training]),
-        (weights, ['tools/model_tools/publish_checkpoint.py', out / 'lavida', weights]),
+        (weights, ['tools/model_tools/publish_checkpoint.py', out / name, weights]),
         *tests,
     ]
 
@@ -113,10 +114,12 @@ def main() -> None:
         begin = time.monotonic()
         run_step(command, args.threads)
         seconds[f'{number} ' + ' '.join(map(str, command[:2]))] = round(time.monotonic() - begin, 1)
-    metrics = {split: json.loads((out / 'test' / split / 'metrics.json').read_text()) for split in splits}
-    write_json(out / 'report.json', dict(seed=args.seed, seconds=seconds, metrics=metrics))
+    name = Path(config).stem
+    metrics = {split: json.loads((out / f'{name}_test' / split / 'metrics.json').read_text()) for split in splits}
+    report = out / f'{name}_report.json'
+    write_json(report, dict(seed=args.seed, seconds=seconds, metrics=metrics))
     print(json.dumps(metrics, indent=2))
-    print(f'{sum(seconds.values()) / 60:.1f} min; {out}; {out / "report.json"}')
+    print(f'{sum(seconds.values()) / 60:.1f} min; {out}; {report}')
 
 
 def run_step(command: list, threads: int) -> None:

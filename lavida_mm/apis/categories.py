@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lavida_mm.datasets.words import check_words
+from lavida_mm.utils.words import check_words
 
 __all__ = ['MAX_CATEGORIES', 'check_categories', 'split_categories']
 

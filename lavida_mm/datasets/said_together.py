@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
+from lavida_mm.utils.words import check_groups, split_phrase, split_phrases, word_key
+
 __all__ = ['SaidTogether']
 
 
@@ -17,19 +19,16 @@ class SaidTogether:
         looks: groups of single words that exclude each other and tell how things look, e.g. colours and shapes.
 
     Raises:
-        ValueError: a group without words, or a word in two groups.
+        ValueError: they are no groups of single words, each in one of them.
     """
 
     def __init__(self, vocabulary: Iterable[str], looks: Mapping[str, Sequence[str]]) -> None:
-        is_grouped = isinstance(looks, Mapping) and not any(isinstance(words, str) for words in looks.values())
-        self.groups = [frozenset(words) for words in looks.values()] if is_grouped else [frozenset()]
+        self.groups = [frozenset(map(word_key, words)) for words in check_groups(looks, 'looks').values()]
         self.looks = frozenset().union(*self.groups)
-        if not all(self.groups) or len(self.looks) != sum(map(len, self.groups)):
-            raise ValueError(f'looks must be groups of words, each word in one of them, got {looks!r}')
         self.words: set[str] = set()
         self._said: dict[frozenset[str], set[str]] = {}
         for phrase in vocabulary:
-            parts = set(phrase.split())
+            parts = split_phrase(phrase)
             self.words |= parts
             named = sorted(parts & self.looks)
             for size in range(len(named) + 1):
@@ -39,7 +38,7 @@ class SaidTogether:
 
     def find_looks(self, phrases: Iterable[str]) -> frozenset[str]:
         """The words of an object's phrases that tell its looks."""
-        return frozenset(part for phrase in phrases for part in phrase.split()) & self.looks
+        return self.looks & split_phrases(phrases)
 
     def list_unheard(self, looks: frozenset[str]) -> frozenset[str]:
         """The single words that no phrase says of what looks so.
@@ -60,8 +59,8 @@ class SaidTogether:
         Args:
             phrase: that is false of the object.
             looks: the object's.
-            said: all single words that are said of it.
+            said: all single words that are said of it, as ``split_phrase`` has them.
         """
-        parts = set(phrase.split())
+        parts = split_phrase(phrase)
         missing = parts - self.looks - set(said)
         return parts & self.looks <= looks and not missing.isdisjoint(self.list_unheard(looks))

@@ -14,10 +14,10 @@ from mmengine.logging import print_log
 
 from lavida_mm.datasets.sources.base_source import build_pipeline
 from lavida_mm.datasets.video_reader import BACKENDS, DEFAULT_BACKEND, VideoReader, open_video
-from lavida_mm.datasets.words import check_words, word_key
 from lavida_mm.registry import DATASETS
 from lavida_mm.structures import VideoRecord
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import check_words, word_key
 
 __all__ = ['VideoAnomalyDataset', 'count_windows', 'find_scored', 'shuffle_prompts', 'tile_windows']
 

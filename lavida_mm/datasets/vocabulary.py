@@ -6,7 +6,7 @@ from typing import overload
 
 import numpy as np
 
-from lavida_mm.datasets.words import unique_words, word_key
+from lavida_mm.utils.words import unique_words, word_key
 
 __all__ = ['Vocabulary']
 

@@ -22,6 +22,7 @@ from lavida_mm.evaluation.predictions import (
     read_prediction,
     start_folder,
 )
+from lavida_mm.evaluation.protocols import count_whole
 from lavida_mm.evaluation.scoreboard import Scoreboard
 from lavida_mm.evaluation.window_merger import WindowMerger
 from lavida_mm.evaluation.windows import ScoredWindow, read_window
@@ -229,8 +230,9 @@ class DumpPredictions(BaseMetric):
         options = dict((self.dataset_meta or {}).get('evaluation_options', {}))
         if options.get('tail') != 'drop':
             return False
-        span = options['window'] * options['frame_interval']
-        return first >= writer.scores.size // span * span and bool(np.isnan(writer.scores[first:]).all())
+        window = options['window']
+        span, step = (frames * options['frame_interval'] for frames in (window, options.get('stride') or window))
+        return first >= count_whole(writer.scores.size, span, step) and bool(np.isnan(writer.scores[first:]).all())
 
     def _describe(self, meta: Mapping[str, Any]) -> dict[str, Any]:
         assert self._board is not None

@@ -14,9 +14,10 @@ import numpy as np
 from lavida_mm.evaluation.functional.smoothing import smooth
 from lavida_mm.utils.errors import UsageError
 
-__all__ = ['PROTOCOLS', 'Protocol', 'benchmark_options', 'dataset_options', 'get_protocol']
+__all__ = ['PROTOCOLS', 'Protocol', 'benchmark_options', 'count_whole', 'dataset_options', 'get_protocol']
 
 TAILS = ('pad', 'drop')
+OVERLAPS = ('first', 'mean')
 INTERVAL_ENDS = ('inclusive', 'half-open')
 LENGTHS = ('full', 'i3d-16')
 SUBSETS = ('all', 'abnormal')
@@ -44,7 +45,10 @@ class Protocol:
         version: raised whenever a figure would change.
         description: one sentence.
         window: frames of a window; None leaves it to the config.
-        stride: sampled frames between the starts of two windows; None leaves it to the config.
+        stride: sampled frames between the starts of two windows; None leaves it to the config, but where the tail is
+            dropped: no windows overlap then.
+        overlap: which windows score a frame that several hold: the ``'first'``, or all (``'mean'``); None leaves it to
+            the config.
         frame_interval: step between two scored frames, each score holding up to the next one: one number, or one per
             benchmark; None leaves it to the config.
         tail: frames after the last whole window are scored (``'pad'``) or count nowhere (``'drop'``).
@@ -69,6 +73,7 @@ class Protocol:
     description: str = ''
     window: int | None = None
     stride: int | None = None
+    overlap: str | None = None
     frame_interval: int | Mapping[str, int] | None = None
     tail: str = 'pad'
     interval_ends: str = 'inclusive'
@@ -113,7 +118,7 @@ class Protocol:
         if self.tail == 'pad':
             return num_frames
         span = self.span_of(benchmark)
-        return num_frames // span * span
+        return count_whole(num_frames, span, span if self.stride is None else self.stride * span // self.window)
 
     def span_of(self, benchmark: str) -> int:
         """Frames that one window covers.
@@ -155,6 +160,21 @@ def get_protocol(protocol: 'str | Path | Mapping[str, Any] | Protocol') -> Proto
     )
 
 
+def count_whole(num_frames: int, span: int, step: int) -> int:
+    """How many frames of a video lie in windows that it holds as a whole, its first ones.
+
+    Args:
+        num_frames: of the video.
+        span: frames that a window covers.
+        step: frames between the starts of two windows.
+
+    Examples:
+        >>> count_whole(20, 8, 8), count_whole(20, 8, 2), count_whole(7, 8, 2)
+        (16, 20, 0)
+    """
+    return 0 if num_frames < span else (num_frames - span) // step * step + span
+
+
 def benchmark_options(protocol: Protocol, benchmark: str) -> dict[str, Any]:
     """Arguments of the benchmark's reader that the protocol fixes.
 
@@ -176,7 +196,8 @@ def dataset_options(protocol: Protocol, benchmark: str) -> dict[str, Any]:
         words = list(protocol.words[benchmark])
     options = dict(
         window=protocol.window,
-        stride=protocol.stride,
+        stride=protocol.window if protocol.stride is None and protocol.tail == 'drop' else protocol.stride,
+        overlap=protocol.overlap,
         frame_interval=interval,
         tail=protocol.tail,
         template=protocol.template,
@@ -257,6 +278,8 @@ def _check(protocol: Protocol) -> None:
     for name, allowed in choices.items():
         if not isinstance(getattr(protocol, name), str) or getattr(protocol, name) not in allowed:
             refuse(name, 'one of ' + ', '.join(allowed))
+    if protocol.overlap is not None and protocol.overlap not in OVERLAPS:
+        refuse('overlap', f'one of {", ".join(OVERLAPS)}, or None')
     if not _is_count(protocol.version):
         refuse('version', 'a whole number of at least 1')
     for name in ('window', 'stride'):

@@ -49,10 +49,33 @@ def test_phrases_false_by_what_is_never_said(phrase, unheard):
 
 
 @pytest.mark.parametrize(
-    'looks', [dict(colour=[]), dict(colour=['red'], shape=['red', 'star']), dict(colour='red'), ['red', 'star']]
+    ('looks', 'message'),
+    [
+        (dict(colour=[]), r'looks\.colour must hold at least one word'),
+        (
+            dict(colour=['red'], shape=['Red', 'star']),
+            "looks: a word must stand in one group, got 'Red' in colour and in",
+        ),
+        (dict(colour=['red', 'red']), r"looks\.colour must name each word once, got 'red' twice"),
+        (dict(colour='red'), r"looks\.colour must be a list of words, got 'red'"),
+        (dict(colour=None), r'looks\.colour must be a list of words, got None'),
+        (dict(colour=['light blue']), r"looks\.colour must hold single words, got 'light blue'"),
+        (dict(colour=[1]), r'looks\.colour must hold words that are not blank, got 1'),
+        (['red', 'star'], 'looks must be groups of words by their names'),
+    ],
 )
-def test_groups_must_exclude_each_other(looks):
-    with pytest.raises(ValueError, match='looks must be groups of words, each word in one of them'):
+def test_groups_must_exclude_each_other(looks, message):
+    with pytest.raises(ValueError, match=message):
         SaidTogether(PHRASES, looks)
-    with pytest.raises(ValueError, match='looks must be groups of words, each word in one of them'):
+    with pytest.raises(ValueError, match=message):
         AskAboutObjects(looks=looks)
+
+
+def test_case_and_blanks_do_not_count():
+    shouted = SaidTogether(
+        [phrase.upper() for phrase in PHRASES], {k: [w.title() for w in v] for k, v in LOOKS.items()}
+    )
+    plain = SaidTogether(PHRASES, LOOKS)
+    looks = plain.find_looks(['red star moving left'])
+    assert shouted.find_looks(['Red  Star moving left']) == looks
+    assert shouted.list_unheard(looks) == plain.list_unheard(looks)

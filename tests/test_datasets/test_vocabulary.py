@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lavida_mm.datasets import vocabulary as module
 from lavida_mm.datasets.vocabulary import Vocabulary
-from lavida_mm.datasets.words import unique_words, word_key
+from lavida_mm.utils.words import unique_words, word_key
 
 WORDS = st.lists(st.text(alphabet='aAbßé \u3000犬', min_size=1, max_size=4).filter(str.strip), max_size=12)
 

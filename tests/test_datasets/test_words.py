@@ -1,6 +1,6 @@
 import pytest
 
-from lavida_mm.datasets.words import check_words, unique_words, word_key
+from lavida_mm.utils.words import check_words, unique_words, word_key
 
 
 def test_words_differ_by_more_than_case_and_blanks():

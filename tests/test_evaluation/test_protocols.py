@@ -3,10 +3,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lavida_mm.datasets.benchmarks import UBnormal, UCFCrime, XDViolence
+from lavida_mm.datasets.video_anomaly_dataset import tile_windows
 from lavida_mm.evaluation import PROTOCOLS, Scoreboard, get_protocol
-from lavida_mm.evaluation.protocols import benchmark_options, dataset_options
+from lavida_mm.evaluation.protocols import Protocol, benchmark_options, dataset_options
 from lavida_mm.structures import VideoRecord
 from lavida_mm.utils import UsageError
 
@@ -198,3 +201,21 @@ def test_ubnormal_names(shared_data):
     folder = shared_data / 'annotations' / 'ubnormal'
     names = [len((folder / f'{kind}_test_video_names.txt').read_text().split()) for kind in ('abnormal', 'normal')]
     assert names == [158, 53]
+
+
+@settings(deadline=None)
+@given(n=st.integers(1, 60), window=st.integers(1, 8), stride=st.integers(1, 8), interval=st.integers(1, 3))
+def test_frames_in_whole_windows_are_those_that_the_windows_hold(n, window, stride, interval):
+    stride = min(stride, window)
+    tiles = tile_windows(n, window, interval, stride, tail='drop')
+    held = {frame + step for frame in tiles.ravel().tolist() for step in range(interval)}
+    protocol = Protocol(name='x', window=window, stride=stride, frame_interval=interval, tail='drop')
+    assert held == set(range(protocol.count_scored(n, '')))
+
+
+def test_where_the_tail_is_dropped_no_windows_overlap_unless_it_is_said():
+    fixed = dict(window=8, frame_interval=2, tail='drop')
+    assert dataset_options(Protocol(name='x', **fixed), '')['stride'] == 8
+    assert dataset_options(Protocol(name='x', stride=2, overlap='mean', **fixed), '') == dict(
+        stride=2, overlap='mean', **fixed
+    )

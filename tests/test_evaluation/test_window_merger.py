@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -19,12 +19,12 @@ from tests.test_evaluation.boards import SIZE, WINDOW, make_meta, make_videos, s
 WORDS = ['thing', 'other']
 
 
-def say(videos, stride, seed=0, interval=1):
+def say(videos, stride, seed=0, interval=1, tail='pad'):
     """Overlapping windows, each of which says something else of the frames that it shares with others."""
     rng = np.random.default_rng(seed)
     samples = []
     for name, (scores, _, _, truth) in videos.items():
-        tiles = tile_windows(len(scores), WINDOW, interval, stride)
+        tiles = tile_windows(len(scores), WINDOW, interval, stride, tail)
         for place, inds in enumerate(tiles):
             valid = int(np.searchsorted(inds, inds[-1])) + 1
             sample = VADDataSample()
@@ -51,6 +51,7 @@ def average(samples, field, videos):
     return {name: np.stack([np.mean(said[frame], axis=0) for frame in sorted(said)]) for name, said in found.items()}
 
 
+@settings(deadline=None)
 @given(stride=st.integers(1, WINDOW), interval=st.integers(1, 3), seed=st.integers(0, 99))
 def test_each_frame_comes_once_with_the_mean(stride, interval, seed):
     videos = make_videos(seed)
@@ -100,6 +101,21 @@ def test_files_hold_the_means(tmp_path):
         np.testing.assert_allclose(prediction.scores, scores, rtol=1e-6)
         assert [frame for frame, _ in prediction.iter_masks()] == list(range(len(scores)))
         np.testing.assert_allclose([mask for _, mask in prediction.iter_masks()], masks[name], atol=1e-3)
+
+
+def test_files_where_tails_are_dropped(tmp_path):
+    """Windows of three frames, every second one: of four and of ten frames, the last belongs to none."""
+    videos = make_videos()
+    options = dict(window=WINDOW, stride=2, frame_interval=1, tail='drop')
+    dump = DumpPredictions(out_dir=str(tmp_path))
+    dump.dataset_meta = make_meta(videos, options=options)
+    for sample in say(videos, stride=2, tail='drop'):
+        dump.process({}, [sample])
+    dump.evaluate(1)
+    missing = {
+        name: np.isnan(read_prediction(prediction_path(tmp_path, name)).scores).nonzero()[0].tolist() for name in videos
+    }
+    assert missing == dict(a=[], b=[3], c=[9])
 
 
 def test_windows_that_do_not_overlap_come_back_as_they_are_in_any_order():

@@ -206,6 +206,12 @@ def test_a_clip_is_learnt_by_heart(folders):
             dict(naming_weight=1.0, word_groups=dict(motion=['swinging'])),
             r"word_groups\.motion: 'swinging' must be one",
         ),
+        (dict(naming_weight=1.0, word_groups=['red']), 'word_groups must be groups of words by their names'),
+        (dict(naming_weight=1.0, word_groups=dict(colour='red')), r'word_groups\.colour must be a list of words'),
+        (
+            dict(naming_weight=1.0, word_groups=dict(a=['red'], b=['red'])),
+            "must stand in one group, got 'red' in a and in b",
+        ),
     ],
 )
 def test_settings_that_cannot_be(folders, settings, message):
@@ -225,3 +231,22 @@ def test_samples_without_a_conversation_name_the_setting(folders):
     inputs, _ = make_batch()
     with pytest.raises(ValueError, match=r"sample v7: conversation is needed.*type='AskAboutObjects'"):
         make_model(folders / 'qwen2_vl').loss(inputs, [VADDataSample(metainfo=dict(video_id='v7'))])
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda sample: sample.pop('gt_object_masks'), 'gt_object_masks is needed and missing'),
+        (
+            lambda sample: sample.set_metainfo(dict(object_words=[])),
+            'object_words must be one for each of gt_object_masks',
+        ),
+        (lambda sample: sample.set_metainfo(dict(unheard_words=[])), 'unheard_words must be one for each of gt_object'),
+    ],
+)
+def test_samples_whose_objects_do_not_fit_together(folders, change, message):
+    inputs, samples = make_batch()
+    change(samples[0])
+    model = make_model(folders / 'qwen2_vl', naming_weight=1.0, word_groups=GROUPS)
+    with pytest.raises(ValueError, match=message):
+        model.loss(inputs, samples)

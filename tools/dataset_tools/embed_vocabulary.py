@@ -50,7 +50,7 @@ def collect_words(dataset: Any, path: str) -> list[str]:
     from tqdm import tqdm
 
     from lavida_mm.datasets.mixture import build_source
-    from lavida_mm.datasets.words import unique_words
+    from lavida_mm.utils.words import unique_words
 
     if (dataset or {}).get('type') != 'SourceMixture':
         raise UsageError(f'{path}: train_dataloader.dataset must be a SourceMixture')

@@ -13,10 +13,10 @@ from lavida_mm.datasets.benchmarks.base_benchmark import BaseBenchmark
 from lavida_mm.datasets.benchmarks.mask_sources import RleMasks
 from lavida_mm.datasets.masks import decode_mask, find_mask_fault
 from lavida_mm.datasets.sources.coco_json import load_json
-from lavida_mm.datasets.words import check_words
 from lavida_mm.registry import DATASETS
 from lavida_mm.structures import VideoRecord
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import check_words
 
 __all__ = ['SCHEMA', 'AnomalyTracks', 'ManifestBenchmark']
 

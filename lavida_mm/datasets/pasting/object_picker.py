@@ -7,8 +7,8 @@ import numpy as np
 
 from lavida_mm.datasets.pasting.cutout import Cutout, cut_out
 from lavida_mm.datasets.sources.base_source import PseudoAnomalySource
-from lavida_mm.datasets.words import check_words, word_key
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import check_words, word_key
 
 __all__ = ['MAX_DRAWS', 'ObjectPicker', 'seeded']
 

@@ -22,10 +22,10 @@ from lavida_mm.datasets.index_cache import (
     write_index,
 )
 from lavida_mm.datasets.vocabulary import Vocabulary
-from lavida_mm.datasets.words import check_words
 from lavida_mm.registry import TRANSFORMS
 from lavida_mm.utils.errors import DataError, describe_error
 from lavida_mm.utils.safe_pickle import parse_plain_pickle
+from lavida_mm.utils.words import check_words
 
 __all__ = ['FaultLog', 'PseudoAnomalySource', 'build_pipeline']
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from lavida_mm.datasets.masks import find_mask_fault
 from lavida_mm.datasets.sources.base_source import FaultLog
-from lavida_mm.datasets.words import clean_word
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import clean_word
 
 __all__ = ['category_words', 'check_files_exist', 'iterate_annotations', 'load_json', 'load_sections', 'records_by_id']
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from lavida_mm.datasets.sources.base_source import FaultLog, PseudoAnomalySource
 from lavida_mm.datasets.sources.coco_json import category_words, check_files_exist, load_sections, records_by_id
-from lavida_mm.datasets.words import word_key
 from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import word_key
 
 __all__ = ['CocoPanopticSource', 'plain_stuff_name']
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from lavida_mm.datasets.palette import MAX_NUMBER
 from lavida_mm.datasets.sources.base_source import FaultLog
 from lavida_mm.datasets.sources.youtube_vos_json import read_number
-from lavida_mm.datasets.words import clean_word
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import clean_word
 
 __all__ = ['read_davis_text']
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from lavida_mm.datasets.palette import MAX_NUMBER
 from lavida_mm.datasets.sources.base_source import PseudoAnomalySource
 from lavida_mm.datasets.sources.palette_video import pair_frames
-from lavida_mm.datasets.words import check_words
 from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import check_words
 
 __all__ = ['DavisVideoSource']
 

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from lavida_mm.datasets.sources.base_source import FaultLog, PseudoAnomalySource
-from lavida_mm.datasets.words import word_key
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import word_key
 
 __all__ = ['LabelMapSource', 'LabelTable', 'list_files', 'pair_files']
 

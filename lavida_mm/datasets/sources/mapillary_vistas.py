@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from lavida_mm.datasets.sources.coco_json import load_sections
 from lavida_mm.datasets.sources.label_map_source import LabelMapSource, LabelTable, list_files
-from lavida_mm.datasets.words import clean_word
 from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import clean_word
 
 __all__ = ['MapillaryVistas']
 

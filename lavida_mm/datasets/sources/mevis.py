@@ -9,9 +9,9 @@ from lavida_mm.datasets.sources.base_source import FaultLog, PseudoAnomalySource
 from lavida_mm.datasets.sources.coco_json import load_json
 from lavida_mm.datasets.sources.palette_video import list_images
 from lavida_mm.datasets.sources.youtube_vos_json import Expression, load_videos, read_expressions, read_frames
-from lavida_mm.datasets.words import unique_words
 from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import unique_words
 
 __all__ = ['MeViS']
 

@@ -7,9 +7,9 @@ from lavida_mm.datasets.benchmarks.folder import FolderBenchmark
 from lavida_mm.datasets.readers.image_folder_reader import ImageFolderReader
 from lavida_mm.datasets.sources.base_source import FaultLog, PseudoAnomalySource
 from lavida_mm.datasets.video_reader import probe_video
-from lavida_mm.datasets.words import check_words
 from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import check_words
 
 __all__ = ['PlainVideoSource']
 

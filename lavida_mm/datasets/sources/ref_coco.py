@@ -16,9 +16,9 @@ from lavida_mm.datasets.sources.coco_json import (
     records_by_id,
 )
 from lavida_mm.datasets.sources.refer_refs import Ref, load_refs
-from lavida_mm.datasets.words import unique_words, word_key
 from lavida_mm.registry import DATASETS
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import unique_words, word_key
 
 __all__ = ['RefCOCO']
 

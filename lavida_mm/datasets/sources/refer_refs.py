@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from lavida_mm.datasets.sources.base_source import FaultLog
-from lavida_mm.datasets.words import clean_word
 from lavida_mm.utils.errors import DataError
 from lavida_mm.utils.safe_pickle import load_plain_pickle
+from lavida_mm.utils.words import clean_word
 
 __all__ = ['Ref', 'load_refs']
 

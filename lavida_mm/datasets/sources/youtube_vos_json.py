@@ -13,8 +13,8 @@ from typing import Any
 from lavida_mm.datasets.palette import MAX_NUMBER
 from lavida_mm.datasets.sources.base_source import FaultLog
 from lavida_mm.datasets.sources.coco_json import load_json
-from lavida_mm.datasets.words import clean_word, unique_words
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import clean_word, unique_words
 
 __all__ = [
     'Expression',

@@ -12,11 +12,11 @@ from lavida_mm.datasets.distractors import draw_absent
 from lavida_mm.datasets.said_together import SaidTogether
 from lavida_mm.datasets.transforms.pack_vad_inputs import split_channels
 from lavida_mm.datasets.vocabulary import Vocabulary
-from lavida_mm.datasets.words import unique_words
 from lavida_mm.registry import TRANSFORMS
 from lavida_mm.structures import VADDataSample
 from lavida_mm.utils.checks import check_count, check_number
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import split_phrase, split_phrases, unique_words, word_key
 
 __all__ = ['AskAboutObjects']
 
@@ -104,26 +104,32 @@ class AskAboutObjects(BaseTransform):
     def transform(self, results: dict) -> dict:
         rng = np.random.default_rng(np.random.randint(2**31))
         masks = results['object_masks']
+        object_words = _spell_alike(results['object_words'])
+        if len(object_words) != len(masks):
+            raise DataError(
+                f'source {results["source"]!r}, {results["video_id"]!r}: object_words must be one list for each of '
+                f'object_masks, got {len(object_words)} for {len(masks)}'
+            )
         scene = 'image' if len(results['frames']) == 1 else 'video'
         shown = masks.any(axis=(2, 3)).mean(axis=1) > 0.5  # (N,)
-        true = [words for words, seen in zip(results['object_words'], shown, strict=True) if seen and words]
+        true = [words for words, seen in zip(object_words, shown, strict=True) if seen and words]
         together = self._find_together(results['vocabulary'])
         most = max(self.candidates, self.num_words, self.max_words)
-        draw = _WordDraw(results, self.near_ratio, most, together, rng)
+        draw = _WordDraw({**results, 'object_words': object_words}, self.near_ratio, most, together, rng)
         categories, labels = self._name(true, draw, rng)
         conversation = [self._ask(scene, true, draw, rng) for _ in range(self.num_questions)]
         sample = VADDataSample(
             metainfo=dict(
                 video_id=results['video_id'],
                 source=results['source'],
-                object_words=results['object_words'],
+                object_words=object_words,
                 categories=categories,
                 template=0,
                 conversation=conversation,
             )
         )
         if together is not None:
-            bearers = [_describe(words, together) for words in results['object_words']]
+            bearers = [_describe(words, together) for words in object_words]
             sample.set_metainfo(dict(unheard_words=[together.list_unheard(bearer.looks) for bearer in bearers]))
             unheard = [[bearer.is_unheard(word, together) for bearer in bearers] for word in categories]
             sample.unheard_of = torch.tensor(unheard, dtype=torch.bool).reshape(len(categories), len(bearers))
@@ -173,7 +179,7 @@ class _Candidate(NamedTuple):
     Attributes:
         word: word or phrase.
         length: number of its single words.
-        share: of these, how many are said of any object.
+        share: of its different single words, how many are said of any object.
         is_strange: whether no object looks as it says.
     """
 
@@ -210,15 +216,17 @@ class _WordDraw:
         self.rng = rng
         self.bearers = [_describe(own, together) for own in results['object_words']] if together is not None else []
         places = draw_absent(len(words), present, min(candidates, absent), rng)
-        said = {part for word in borne for part in word.split()}
+        said = split_phrases(borne)
         self.candidates = []
         for place in places:
             word = words[int(place)]
-            parts = word.split()
-            share = sum(part in said for part in parts) / len(parts)
+            parts = split_phrase(word)
+            if not parts:
+                raise DataError(f'source {results["source"]!r}: vocabulary must not hold a blank word, got {word!r}')
+            share = len(parts & said) / len(parts)
             named = together.find_looks([word]) if together is not None else frozenset()
             is_strange = together is not None and not any(named <= bearer.looks for bearer in self.bearers)
-            self.candidates.append(_Candidate(word, len(parts), share, is_strange))
+            self.candidates.append(_Candidate(word, len(word.split()), share, is_strange))
 
     def __call__(self, number: int, but: Container[str] = ()) -> list[str]:
         """At most ``number`` words, each once and none of ``but``; fewer where there are not as many."""
@@ -254,8 +262,13 @@ class _Bearer(NamedTuple):
 
 
 def _describe(words: Sequence[str], together: SaidTogether) -> _Bearer:
-    parts = frozenset(part for word in words for part in word.split())
-    return _Bearer(together.find_looks(words), frozenset(words), parts)
+    return _Bearer(together.find_looks(words), frozenset(words), split_phrases(words))
+
+
+def _spell_alike(object_words: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Each object's words, cleaned and each once; what is one word but for case or blanks has one spelling."""
+    spelling = {word_key(word): word for word in reversed(unique_words(word for own in object_words for word in own))}
+    return [[spelling[word_key(word)] for word in unique_words(own)] for own in object_words]
 
 
 def pick(options: list, rng: np.random.Generator):

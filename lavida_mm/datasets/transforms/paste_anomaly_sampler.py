@@ -12,9 +12,9 @@ from lavida_mm.datasets.pasting.cutout import Cutout
 from lavida_mm.datasets.pasting.object_picker import ObjectPicker
 from lavida_mm.datasets.pasting.track import TrackOptions, draw_track
 from lavida_mm.datasets.transforms.pseudo_anomaly_sampler import draw_exposure
-from lavida_mm.datasets.words import word_key
 from lavida_mm.registry import DATASETS, TRANSFORMS
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import word_key
 
 __all__ = ['PasteAnomalySampler', 'PastePlan']
 

@@ -10,10 +10,10 @@ from mmcv.transforms import BaseTransform
 from lavida_mm.datasets.distractors import draw_absent, draw_nearest
 from lavida_mm.datasets.vocabulary import Vocabulary
 from lavida_mm.datasets.word_embeddings import align_embeddings
-from lavida_mm.datasets.words import clean_word, word_key
 from lavida_mm.registry import TRANSFORMS
 from lavida_mm.utils.checks import check_count, check_number
 from lavida_mm.utils.errors import DataError
+from lavida_mm.utils.words import clean_word, word_key
 
 __all__ = ['ExposurePlan', 'HardWords', 'PseudoAnomalySampler', 'draw_exposure']
 

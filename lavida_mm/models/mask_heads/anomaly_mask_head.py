@@ -10,59 +10,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lavida_mm.models.losses.best_of_masks import best_of_masks
-from lavida_mm.models.losses.category_labels import read_category_labels
 from lavida_mm.models.mask_heads.feature_cache import FeatureCache
 from lavida_mm.models.mask_heads.frame_features import FrameFeatures
+from lavida_mm.models.mask_heads.ground_truth import check_frames, read_named_words, read_targets
+from lavida_mm.models.mask_heads.mask_probabilities import GATES, MASK_CHOICES, gate_masks, select_masks
 from lavida_mm.models.mask_heads.segmenter import SegmenterOutput, Shortcut
 from lavida_mm.models.mask_heads.stream_memory import StreamMemory
-from lavida_mm.models.mask_heads.word_logits import both_logit, category_logits, seen_logits
+from lavida_mm.models.mask_heads.word_logits import both_logit, category_logits, rescale, seen_logits
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
 from lavida_mm.utils.checks import check_count, check_flag
 
-__all__ = ['AnomalyMaskHead', 'gate_masks', 'select_masks']
+__all__ = ['AnomalyMaskHead']
 
-GATES = ('hard', 'soft', 'none')
 CATEGORY_SCORES = ('auto', 'cosine', 'similarity', 'answer')
 LOSS_NORMS = ('frames', 'positives')
-MASK_CHOICES = ('best_iou', 'single')
 FRAME_SCORES = ('object', 'words')
-
-
-def select_masks(masks: Tensor, ious: Tensor, choice: str) -> Tensor:
-    """One mask per frame.
-
-    Args:
-        masks: mask logits, the single mask first, (F, 4, H, W).
-        ious: predicted IoUs, (F, 4).
-        choice: ``single`` takes the first mask, ``best_iou`` that of highest predicted IoU among the others.
-
-    Returns:
-        Mask logits, (F, H, W).
-    """
-    if choice == 'single':
-        return masks[:, 0]
-    best = ious[:, 1:].argmax(dim=1) + 1  # (F,)
-    return masks[torch.arange(len(masks), device=masks.device), best]
-
-
-def gate_masks(mask_logits: Tensor, object_logits: Tensor, gate: str) -> Tensor:
-    """Probability of each pixel, given whether the frame holds the object at all.
-
-    Args:
-        mask_logits: (T, H, W).
-        object_logits: (T,).
-        gate: ``hard`` empties the masks of frames whose object logit is not above 0, as the authors do with logits of
-            -1024; ``soft`` multiplies the pixels' probabilities by the frame's; ``none`` leaves them alone.
-
-    Returns:
-        Probabilities, float32 (T, H, W).
-    """
-    probabilities = mask_logits.float().sigmoid()
-    object_logits = object_logits.float()[:, None, None]
-    if gate == 'hard':
-        return probabilities.masked_fill_(object_logits <= 0, 0.0)
-    return probabilities.mul_(object_logits.sigmoid()) if gate == 'soft' else probabilities
 
 
 def _check_finite(features: FrameFeatures, projected: Any) -> None:
@@ -75,16 +38,6 @@ def _check_finite(features: FrameFeatures, projected: Any) -> None:
     ):
         if values is not None and not torch.isfinite(values).all():
             raise FloatingPointError(f'{part} hold NaN or infinity')
-
-
-def _read_words(sample: VADDataSample, num_columns: int) -> Tensor:
-    """1 for each named word of a sample that is true, (n,)."""
-    name, number = sample.get('video_id', '?'), len(sample.categories)
-    if number == 0:
-        raise ValueError(f'sample {name}: categories must name at least one word, got none')
-    if number > num_columns:
-        raise ValueError(f'sample {name}: categories name {number} words, but the projector was given {num_columns}')
-    return read_category_labels(sample, 'loss_category')
 
 
 def _build_loss(config: dict | None, default: str) -> nn.Module:
@@ -284,11 +237,11 @@ class AnomalyMaskHead(BaseModule):
             if projected.similarity is None:
                 raise ValueError('similarity_skip=True needs a projector with `similarity`, got one without')
             masks = self.mask_skip * projected.similarity.amax(dim=1, keepdim=True)  # (F, 1, h, w)
-            found.append(self.object_skip * seen_logits(projected.similarity))
+            found.append(rescale(seen_logits(projected.similarity), self.object_skip))
         if self.answer_skip:
             if projected.answers is None:
                 raise ValueError("answer_skip=True needs an MLLM with answer='each', got another")
-            found.append(self.answer_scale * projected.answers + self.answer_bias)
+            found.append(rescale(projected.answers, self.answer_scale, self.answer_bias))
         words = both_logit(*found) if len(found) > 1 else found[0]
         return Shortcut(masks, words.amax(dim=1), float(self.frame_score == 'object'))
 
@@ -310,12 +263,12 @@ class AnomalyMaskHead(BaseModule):
         """
         _check_finite(features, projected)
         output = self(features, projected)
-        labels, targets = self._targets(data_samples, len(features), features.device)
+        size = self.segmenter.mask_size if self.loss_size is None else self.loss_size
+        labels, targets = read_targets(data_samples, len(features), self.segmenter.fit_masks, size, features.device)
         masks, ious = (
             part[:, :1] if self.mask_choice == 'single' else part[:, 1:] for part in (output.masks, output.ious)
         )  # (F, M, h, w), (F, M)
         masks = masks.float()
-        size = targets.shape[-1]
         if masks.shape[-1] != size:
             masks = F.interpolate(masks, size=(size, size), mode='bilinear', align_corners=False)
         targets = targets[:, None]  # (F, 1, h, w)
@@ -356,7 +309,7 @@ class AnomalyMaskHead(BaseModule):
         """
         _check_finite(features, projected)
         lengths = [len(sample.frame_inds) for sample in data_samples]
-        self._check_frames(lengths, len(features))
+        check_frames(lengths, len(features))
         if self.stream is None:
             output = self(features, projected)
         else:
@@ -399,39 +352,6 @@ class AnomalyMaskHead(BaseModule):
             )[0]
         return masks
 
-    def _targets(
-        self, data_samples: Sequence[VADDataSample], num_frames: int, device: torch.device
-    ) -> tuple[Tensor, Tensor]:
-        """Labels (F,) and masks (F, size, size) of all frames, as the segmenter sees them."""
-        size = self.segmenter.mask_size if self.loss_size is None else self.loss_size
-        labels, masks = [], []
-        for sample in data_samples:
-            name = sample.get('video_id', '?')
-            for field in ('gt_frame_labels', 'gt_masks'):
-                if field not in sample:
-                    raise ValueError(f'sample {name}: {field} is needed for the loss and missing')
-            if len(sample.gt_masks) != len(sample.gt_frame_labels):
-                raise ValueError(
-                    f'sample {name}: gt_masks and gt_frame_labels must have one entry per frame, got '
-                    f'{len(sample.gt_masks)} and {len(sample.gt_frame_labels)}'
-                )
-            image_shape = sample.get('img_shape', None)
-            if image_shape is not None and tuple(sample.gt_masks.shape[1:]) != tuple(image_shape):
-                raise ValueError(
-                    f"sample {name}: gt_masks must have the frames' size {tuple(image_shape)}, got "
-                    f'{tuple(sample.gt_masks.shape[1:])}'
-                )
-            positive = sample.gt_frame_labels > 0
-            if positive.any() and not sample.gt_masks[positive].any():
-                raise ValueError(
-                    f'sample {name}: gt_masks must show the object in a frame that gt_frame_labels calls anomalous '
-                    f'({positive.nonzero()[:, 0].tolist()}), but they are all empty'
-                )
-            labels.append(sample.gt_frame_labels.to(device))
-            masks.append(self.segmenter.fit_masks(sample.gt_masks.to(device), size))
-        self._check_frames([len(part) for part in labels], num_frames)
-        return torch.cat(labels), torch.cat(masks)
-
     def _count_frames(self, present: Tensor) -> tuple[Tensor, Tensor]:
         """What sums over all frames, and over those with the object, are divided by: means over the processes.
 
@@ -466,23 +386,5 @@ class AnomalyMaskHead(BaseModule):
         logits = category_logits(projected.sparse, projected.categories, similarity)  # (F, n)
         if logits is None:
             raise ValueError('loss_category needs a projector with category text or `similarity`, got one with neither')
-        named = torch.zeros_like(logits, dtype=torch.bool)
-        true = named.clone()
-        start = 0
-        for sample in data_samples:
-            frames = slice(start, start + len(sample.gt_frame_labels))
-            start = frames.stop
-            words = _read_words(sample, logits.shape[1])
-            if present[frames].any() and not words.any():
-                raise ValueError(
-                    f'sample {sample.get("video_id", "?")}: gt_category_labels must be 1 for a word, since the sample '
-                    f'shows the object, but is 0 for all of {list(sample.categories)}'
-                )
-            named[frames, : len(words)] = True
-            true[frames, : len(words)] = words.to(logits.device) > 0
+        named, true = read_named_words(data_samples, logits, present)
         return (self.category(logits, true, named) * present).sum()
-
-    @staticmethod
-    def _check_frames(lengths: Sequence[int], num_frames: int) -> None:
-        if sum(lengths) != num_frames:
-            raise ValueError(f'the samples hold {sum(lengths)} frames {list(lengths)}, the features {num_frames}')

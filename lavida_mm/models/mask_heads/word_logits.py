@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['both_logit', 'category_logits', 'seen_logits']
+__all__ = ['both_logit', 'category_logits', 'rescale', 'seen_logits']
 
 COSINE_SCALE = 10.0
+PADDED = -1e4  # logits that low belong to words that a sample does not have
 
 
 def category_logits(sparse: Tensor, categories: Tensor | None, similarity: Tensor | None) -> Tensor | None:
@@ -34,6 +35,11 @@ def category_logits(sparse: Tensor, categories: Tensor | None, similarity: Tenso
 def seen_logits(similarity: Tensor) -> Tensor:
     """How strongly each word is seen anywhere in each frame, float32 (F, n), from its similarity map (F, n, h, w)."""
     return similarity.float().flatten(2).amax(dim=2)
+
+
+def rescale(logits: Tensor, scale: Tensor, bias: Tensor | float = 0.0) -> Tensor:
+    """``scale * logits + bias``, but what is padded stays so, whatever the scale."""
+    return (scale * logits + bias).masked_fill(logits <= PADDED, PADDED)
 
 
 def both_logit(one: Tensor, other: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from lavida_mm.models.mllm.visual_tokens import Grid
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
 from lavida_mm.utils.checks import check_number
+from lavida_mm.utils.words import check_groups, split_phrases, word_key
 
 __all__ = ['MLLMPretrainer', 'assign_objects']
 
@@ -103,13 +104,14 @@ class MLLMPretrainer(BaseModel):
                 f'word_groups must be given with a naming_weight above 0 and not without, got {word_groups!r} with '
                 f'{naming_weight}'
             )
+        self.word_groups = check_groups(word_groups or {}, 'word_groups')
+        self._group_keys = [[word_key(word) for word in words] for words in self.word_groups.values()]
         self.mllm = MODELS.build(mllm)
         if answer_weight and self.mllm.answer != 'each':
             raise ValueError(f"answer_weight={answer_weight} needs mllm.answer='each', got {self.mllm.answer!r}")
         self.lm_weight = lm_weight
         self.answer_weight = answer_weight
         self.naming_weight = naming_weight
-        self.word_groups = {name: list(words) for name, words in (word_groups or {}).items()}
         self.group_tokens: dict[str, list[int]] = {}
         if self.mllm.writer is not None:  # on the meta device there is no tokenizer
             for name, words in self.word_groups.items():
@@ -135,13 +137,16 @@ class MLLMPretrainer(BaseModel):
         Args:
             inputs: clips, uint8 (T, 3, H, W) each.
             data_samples: ``categories``, the n words of the prompt; ``gt_category_labels``, 1 where they are true,
-                (n,); ``conversation``, pairs of question and answer; for the naming loss ``gt_object_masks``, bool
-                (N, T, H, W), and ``object_words``, N lists of words. Where they are given, ``unheard_of``, bool
-                (n, N), and ``unheard_words``, N sets of words, tell what is no evidence: see ``AskAboutObjects``.
+                (n,); ``conversation``, pairs of question and answer; with either weight ``gt_object_masks``, bool
+                (N, T, H, W), and ``object_words``, N lists of words, spelt as in ``categories``. Where they are given,
+                ``unheard_of``, bool (n, N), and ``unheard_words``, N sets of words, tell what is no evidence: see
+                ``AskAboutObjects``.
 
         Raises:
-            ValueError: a sample without a conversation, or the naming loss in a family without a grid.
+            ValueError: a sample lacks what is needed, or the naming loss in a family without a grid.
         """
+        for sample in data_samples:
+            self._check(sample)
         read = self.read(inputs, data_samples)
         losses = {'loss_lm': self.lm_weight * read.loss}
         if self.answer_weight:
@@ -158,18 +163,31 @@ class MLLMPretrainer(BaseModel):
 
     def read(self, inputs: list[Tensor], data_samples: list[VADDataSample]) -> MLLMOutput:
         """Show the model each clip, its prompt and the conversation after it."""
-        for sample in data_samples:
-            if 'conversation' not in sample:
-                raise ValueError(
-                    f'sample {sample.get("video_id", "?")}: conversation is needed and missing: '
-                    "dataset.pack must be dict(type='AskAboutObjects')"
-                )
         return self.mllm(
             inputs,
             [sample.categories for sample in data_samples],
             [sample.template for sample in data_samples],
             turns=[[Turn(*turn) for turn in sample.conversation] for sample in data_samples],
         )
+
+    def _check(self, sample: VADDataSample) -> None:
+        """Raise ValueError where a sample lacks something, or its objects are not as many here as there."""
+        name = sample.get('video_id', '?')
+        objects = ('gt_object_masks', 'object_words') if self.answer_weight or self.naming_weight else ()
+        for field in ('conversation', *objects):
+            if field not in sample:
+                raise ValueError(
+                    f"sample {name}: {field} is needed and missing: dataset.pack must be dict(type='AskAboutObjects')"
+                )
+        if not objects:
+            return
+        number = len(sample.gt_object_masks)
+        for field in ('object_words', 'unheard_words'):
+            if field in sample and len(sample.get(field)) != number:
+                raise ValueError(
+                    f'sample {name}: {field} must be one for each of gt_object_masks, got {len(sample.get(field))} for '
+                    f'{number}'
+                )
 
     def _map_loss(self, read: MLLMOutput, data_samples: Sequence[VADDataSample]) -> Tensor:
         """Cross entropy of "this is shown here" at each visual token, summed and divided by the number that show it.
@@ -257,8 +275,8 @@ class MLLMPretrainer(BaseModel):
         """
         rows = []
         for phrases in object_words:
-            said = {word for phrase in phrases for word in phrase.split()}
-            found = [[words.index(word) for word in words if word in said] for words in self.word_groups.values()]
+            said = split_phrases(phrases)
+            found = [[words.index(word) for word in words if word in said] for words in self._group_keys]
             rows.append([places[0] if len(places) == 1 else UNKNOWN for places in found])
         return torch.tensor([*rows, [UNKNOWN] * len(self.word_groups)])
 
@@ -271,8 +289,6 @@ class MLLMPretrainer(BaseModel):
         said = [*sample.object_words, []]
         rows = []
         for unheard, phrases in zip(never, said, strict=True):
-            borne = {word for phrase in phrases for word in phrase.split()}
-            rows.append(
-                [word in unheard and word not in borne for group in self.word_groups.values() for word in group]
-            )
+            borne = split_phrases(phrases)
+            rows.append([word in unheard and word not in borne for group in self._group_keys for word in group])
         return torch.tensor(rows)

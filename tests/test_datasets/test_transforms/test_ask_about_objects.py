@@ -217,3 +217,26 @@ def test_where_all_is_unheard_of_something_is_asked_all_the_same():
         sample = ask(asking, seed, words=words, vocabulary=vocabulary, frames_of_last=4)
         assert set(sample.categories) <= set(vocabulary) and sample.categories
         assert all(answer in ('yes.', 'no.') for _, answer in sample.conversation)
+
+
+def test_one_word_has_one_spelling():
+    """A word that differs by case or blanks alone is named once, spelt as the first object's is."""
+    words = [['Red star moving left'], ['red  star  moving LEFT', 'blue ring standing still']]
+    for seed in range(40):
+        sample = ask(AskAboutObjects(num_words=6, num_questions=0), seed, words=words, frames_of_last=4)
+        assert sample.object_words == [words[0], ['Red star moving left', 'blue ring standing still']]
+        keys = [word.casefold() for word in sample.categories]
+        assert len(set(keys)) == len(keys)
+        true = {'Red star moving left', 'blue ring standing still'}
+        assert sample.gt_category_labels.tolist() == [int(word in true) for word in sample.categories]
+
+
+def test_samples_that_cannot_be():
+    with pytest.raises(DataError, match="source 'clips': vocabulary must not hold a blank word, got ''"):
+        ask(AskAboutObjects(), 0, vocabulary=[*VOCABULARY, '  '])
+    results = make_results()
+    results['object_words'] = WORDS[:2]
+    with pytest.raises(
+        DataError, match="'clips', 'v1': object_words must be one list for each of object_masks, got 2 for 3"
+    ):
+        AskAboutObjects().transform(results)

@@ -6,8 +6,9 @@ import torch
 
 from lavida_mm.models.losses import dice_loss, focal_loss, mask_iou
 from lavida_mm.models.mask_heads import AnomalyMaskHead
-from lavida_mm.models.mask_heads.anomaly_mask_head import gate_masks, select_masks
+from lavida_mm.models.mask_heads.mask_probabilities import gate_masks, select_masks
 from lavida_mm.models.mask_heads.word_logits import both_logit, category_logits
+from lavida_mm.models.mllm.word_answers import PADDED_ANSWER
 from lavida_mm.models.projectors import ProjectorOutput
 from lavida_mm.registry import MODELS
 from lavida_mm.structures import VADDataSample
@@ -237,6 +238,21 @@ def test_a_word_counts_as_far_as_it_is_seen_and_true(similarity_skip, frame_scor
         assert float(found.object_logits[frame]) == pytest.approx(own[frame] + np.log(best / (1 - best)), abs=1e-4)
     with pytest.raises(ValueError, match="answer_skip=True needs an MLLM with answer='each'"):
         head(features, _projected(2))
+
+
+@pytest.mark.parametrize('scale', [-0.05, 0.0, 0.35])
+def test_padded_words_stay_out_whatever_the_scale(scale):
+    """A frame's score does not depend on how many words another sample of the batch names."""
+    head = _head(answer_skip=True, frame_score='words').eval()
+    clips, _ = _batch(_sample([1]))
+    features, scores = head.encode(clips), []
+    with torch.no_grad():
+        head.answer_scale.fill_(scale)
+        for answers in ([[-6.0]], [[-6.0, PADDED_ANSWER]]):
+            projected = _projected(1)
+            projected.answers = torch.tensor(answers)
+            scores.append(float(head(features, projected).object_logits))
+    assert scores[0] == scores[1] == pytest.approx(scale * -6 + 1)
 
 
 def test_logits_of_both_against_probabilities():

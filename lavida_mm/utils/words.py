@@ -1,9 +1,10 @@
 """Words of prompts: when two are the same word, and what a list of them must hold."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
-__all__ = ['check_words', 'clean_word', 'unique_words', 'word_key']
+__all__ = ['check_groups', 'check_words', 'clean_word', 'split_phrase', 'split_phrases', 'unique_words', 'word_key']
 
 
 def clean_word(word: str) -> str:
@@ -16,12 +17,48 @@ def word_key(word: str) -> str:
     return clean_word(word).casefold()
 
 
+@lru_cache(maxsize=65_536)
+def split_phrase(phrase: str) -> frozenset[str]:
+    """The single words of a phrase, as ``word_key`` has them: ``'Red star'`` -> ``{'red', 'star'}``."""
+    return frozenset(word_key(phrase).split())
+
+
+def split_phrases(phrases: Iterable[str]) -> frozenset[str]:
+    """The single words of all phrases together."""
+    return frozenset().union(*map(split_phrase, phrases))
+
+
 def unique_words(words: Iterable[str]) -> list[str]:
     """The words cleaned, each once (its first spelling), in their order."""
     found: dict[str, str] = {}
     for word in words:
         found.setdefault(word_key(word), clean_word(word))
     return list(found.values())
+
+
+def check_groups(groups: Mapping[str, Sequence[str]], field: str) -> dict[str, list[str]]:
+    """The cleaned words of groups of single words that exclude each other.
+
+    Args:
+        groups: what the user wrote.
+        field: what to call them in the error.
+
+    Raises:
+        ValueError: they are no groups, one is empty, or a word is no single word or stands there twice.
+    """
+    if not isinstance(groups, Mapping):
+        raise ValueError(f'{field} must be groups of words by their names, got {groups!r}')
+    found = {name: check_words(words, f'{field}.{name}') for name, words in groups.items()}
+    seen: dict[str, str] = {}
+    for name, words in found.items():
+        for word in words:
+            if ' ' in word:
+                raise ValueError(f'{field}.{name} must hold single words, got {word!r}')
+            if word_key(word) in seen:
+                first = seen[word_key(word)]
+                raise ValueError(f'{field}: a word must stand in one group, got {word!r} in {first} and in {name}')
+            seen[word_key(word)] = name
+    return found
 
 
 def check_words(words: Sequence[str], field: str) -> list[str]:
