@@ -42,6 +42,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='only the Qwen2-VL that can follow motion, for configs/pretrain/tiny_mllm.py',
     )
+    parser.add_argument(
+        '--words', nargs='+', default=[], metavar='WORD', help='further words that their tokenizers shall know'
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace models that are there')
     return parser.parse_args()
 
@@ -72,10 +75,10 @@ def main() -> None:
     if taken and not args.overwrite:
         raise DataError(f'--out: {", ".join(taken)} exists already; --overwrite replaces it')
     for folder, family in folders.items():
-        write_folder(folder, partial(save_tiny_mllm, family=family, wide=args.wide, seed=args.seed))
+        write_folder(folder, partial(save_tiny_mllm, family=family, wide=args.wide, words=args.words, seed=args.seed))
     clip = args.out / CLIP_FOLDER
     if args.overwrite or not clip.exists():  # serves every family
-        write_folder(clip, partial(save_tiny_clip_text, seed=args.seed))
+        write_folder(clip, partial(save_tiny_clip_text, words=args.words, seed=args.seed))
 
 
 if __name__ == '__main__':

@@ -49,7 +49,11 @@ def check_saved_state(module: Any, state: dict[str, Any], prefix: str, *_: Any) 
 
 def expect_trained(module: Any, found: Any) -> None:
     """What ``pretrained`` has brought is not missing from a checkpoint."""
-    brought = {f'model.{name}' for name, value in module.model.named_parameters() if not value.requires_grad}
+    trained = {name for name, value in module.model.named_parameters() if value.requires_grad}
+    # Of tied weights the first name alone is saved.
+    brought = {
+        f'model.{name}' for name, _ in module.model.named_parameters(remove_duplicate=False) if name not in trained
+    }
     brought |= {'base_fingerprint', 'lora_alpha'}  # checkpoints of before 0.2 have none
     found.missing_keys[:] = [
         key for key in found.missing_keys if not any(key == name or key.endswith(f'.{name}') for name in brought)

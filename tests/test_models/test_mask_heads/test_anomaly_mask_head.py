@@ -6,6 +6,7 @@ import torch
 
 from lavida_mm.models.losses import dice_loss, focal_loss, mask_iou
 from lavida_mm.models.mask_heads import AnomalyMaskHead
+from lavida_mm.models.mask_heads.ground_truth import read_targets
 from lavida_mm.models.mask_heads.mask_probabilities import gate_masks, select_masks
 from lavida_mm.models.mask_heads.word_logits import both_logit, category_logits
 from lavida_mm.models.mllm.word_answers import PADDED_ANSWER
@@ -145,7 +146,7 @@ def test_gradients_reach_every_trained_parameter():
 def test_ground_truth_takes_the_way_of_the_frames():
     head = _head(segmenter=dict(SEGMENTER, resize='pad')).eval()
     sample = _sample([1], shape=(16, SIDE))
-    _, targets = head._targets([sample], 1, torch.device('cpu'))
+    _, targets = read_targets([sample], 1, head.segmenter.fit_masks, head.segmenter.mask_size, torch.device('cpu'))
     expected = torch.zeros(SIDE, SIDE)
     expected[4:14, 6:20] = 1
     torch.testing.assert_close(targets[0], torch.nn.functional.avg_pool2d(expected[None], 2)[0])

@@ -280,6 +280,18 @@ def test_a_checkpoint_with_all_weights_needs_no_base(tiny_folders, tmp_path, bui
     load_state_dict(model, build(other, **everything).state_dict(), strict=True)
 
 
+def test_of_tied_weights_a_checkpoint_needs_one_name(tmp_path, build):
+    save_tiny_mllm(tmp_path, wide=True)
+    everything = dict(freeze_vision=False, freeze_language=False, train_embeddings='all')
+    state = build(tmp_path, **everything).state_dict()
+    model = build(tmp_path, **everything)
+    assert model.model.get_output_embeddings().weight is model.model.get_input_embeddings().weight
+    load_state_dict(model, {name: value for name, value in state.items() if 'lm_head' not in name}, strict=True)
+    embeddings = next(name for name in state if name.endswith('embed_tokens.weight'))
+    with pytest.raises(RuntimeError, match='embed_tokens'):
+        load_state_dict(model, {name: value for name, value in state.items() if name != embeddings}, strict=True)
+
+
 def test_the_fingerprint_is_of_the_values_not_of_their_precision(tiny_folders, tmp_path):
     plain = AutoModelForImageTextToText.from_pretrained(tiny_folders['qwen2_vl'])
     plain.bfloat16().save_pretrained(tmp_path / 'half')

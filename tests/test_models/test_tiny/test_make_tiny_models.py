@@ -70,6 +70,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(tool, made, tmp_p
     assert not torch.equal(first['lm_head.weight'], second['lm_head.weight'])
 
 
+def test_further_words_are_one_token_each(tool, tmp_path):
+    assert run(tool, '--wide', '--words', 'running', 'fallen', '--out', tmp_path) == 0
+    for folder in ('mllm_wide', 'clip_text'):
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / folder)
+        for word in ('running', 'fallen', 'red', 'limping'):
+            number = len(tokenizer(f' {word}', add_special_tokens=False)['input_ids'])
+            assert (number == 1) == (word != 'limping'), (folder, word)
+
+
 def test_reloads_by_the_automatic_classes(made):
     processor = AutoProcessor.from_pretrained(made / 'mllm')
     assert type(processor).__name__ == 'Qwen2VLProcessor'
