@@ -11,6 +11,7 @@ model = dict(
     mllm=dict(
         pretrained='checkpoints/tiny/mllm_behaviour',
         answer='each',
+        lora=None,  # with LoRA, training on the words that it is asked there costs the ones that it is not
         freeze_vision=True,
         freeze_language=True,
         train_embeddings='none',

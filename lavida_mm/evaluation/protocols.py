@@ -117,8 +117,9 @@ class Protocol:
         """
         if self.tail == 'pad':
             return num_frames
-        span = self.span_of(benchmark)
-        return count_whole(num_frames, span, span if self.stride is None else self.stride * span // self.window)
+        span, interval = self.span_of(benchmark), self.interval_of(benchmark)
+        step = span if self.stride is None or interval is None else self.stride * interval
+        return count_whole(num_frames, span, step)
 
     def span_of(self, benchmark: str) -> int:
         """Frames that one window covers.
