@@ -73,3 +73,13 @@ def test_the_first_stage_ends_with_the_file_that_the_second_starts_from():
     ending = f'{first.work_dir if "work_dir" in first else "tiny_mllm_naming"}/iter_{first.train_cfg.max_iters}.pth'
     assert f'load_from={OUT}/{ending}' in map(str, stages[1])
     assert second.load_from == f'work_dirs/{ending}'
+
+
+def test_the_two_models_share_a_folder_and_no_file_of_their_own():
+    """After a plain run, one with --behaviour goes on from the alignment, and not from the other's LAVIDA."""
+    plans = [
+        retrain_tiny.plan_lavida(OUT, 3, config, OUT / 'mllm', ['benchmark'], [])
+        for config in ('configs/lavida_tiny.py', 'configs/lavida_tiny_behaviour.py')
+    ]
+    first, second = (set().union(*(find_made(command) for _, command in steps)) for steps in plans)
+    assert first and second and not first & second
