@@ -81,14 +81,18 @@ def test_no_held_out_combination_is_named(load, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ('trained', 'afterwards'),
+    ('trained', 'lavida', 'afterwards'),
     [
-        ('nothing', {}),
-        ('lora', {'model.mllm.lora': dict(r=4, alpha=8, dropout=0.0, targets=['q_proj'])}),
-        ('all', {'model.mllm.freeze_language': False, 'model.mllm.freeze_vision': False}),
+        ('nothing', 'configs/lavida_tiny_behaviour.py', {}),
+        ('lora', 'configs/ablation/behaviour_lora.py', {}),
+        (
+            'all',
+            'configs/lavida_tiny_behaviour.py',
+            {'model.mllm.freeze_language': False, 'model.mllm.freeze_vision': False},
+        ),
     ],
 )
-def test_lavida_goes_on_from_what_was_trained(load, tmp_path, trained, afterwards):
+def test_lavida_goes_on_from_what_was_trained(load, tmp_path, trained, lavida, afterwards):
     """Two stages, export, and LAVIDA trained on the folder: the MLLM frozen, by LoRA or in full, as the config says."""
     build_runner(load(NAMING, tmp_path / 'wide'), NAMING).train()
     first = tmp_path / 'tiny_mllm_naming/iter_2.pth'
@@ -100,10 +104,10 @@ def test_lavida_goes_on_from_what_was_trained(load, tmp_path, trained, afterward
     stages = [torch.load(path, weights_only=True)['state_dict'] for path in (first, second)]
     assert 'mllm.model.lm_head.weight' not in stages[1]  # it is the matrix of the embeddings
     assert any(not torch.equal(stages[1][name], stages[0][name]) for name in stages[0])
-    config = load('configs/lavida_tiny_behaviour.py', tmp_path / 'mllm', **afterwards)
+    config = load(lavida, tmp_path / 'mllm', **afterwards)
     for part in ('val_dataloader', 'val_evaluator', 'val_cfg', 'test_dataloader', 'test_evaluator', 'test_cfg'):
         config[part] = None
-    runner = build_runner(config, 'configs/lavida_tiny_behaviour.py')
+    runner = build_runner(config, lavida)
     taken = dict(runner.model.mllm.model.named_parameters())
     for name, value in taken.items():
         if 'lora' not in name:
