@@ -129,10 +129,9 @@ class AskAboutObjects(BaseTransform):
             )
         )
         if together is not None:
-            bearers = [_describe(words, together) for words in object_words]
-            sample.set_metainfo(dict(unheard_words=[together.list_unheard(bearer.looks) for bearer in bearers]))
-            unheard = [[bearer.is_unheard(word, together) for bearer in bearers] for word in categories]
-            sample.unheard_of = torch.tensor(unheard, dtype=torch.bool).reshape(len(categories), len(bearers))
+            sample.set_metainfo(dict(unheard_words=[together.list_unheard(bearer.looks) for bearer in draw.bearers]))
+            unheard = [[bearer.is_unheard(word, together) for bearer in draw.bearers] for word in categories]
+            sample.unheard_of = torch.tensor(unheard, dtype=torch.bool).reshape(len(categories), len(draw.bearers))
         sample.gt_category_labels = torch.tensor(labels)
         sample.gt_object_masks = torch.from_numpy(np.ascontiguousarray(masks))
         return dict(inputs=torch.from_numpy(split_channels(results['frames'])), data_samples=sample)
@@ -214,7 +213,11 @@ class _WordDraw:
         self.near_ratio = near_ratio
         self.together = together
         self.rng = rng
-        self.bearers = [_describe(own, together) for own in results['object_words']] if together is not None else []
+        self.bearers: list[_Bearer] = []
+        if together is not None:
+            self.bearers = [
+                _Bearer(together.find_looks(own), frozenset(own), split_phrases(own)) for own in results['object_words']
+            ]
         places = draw_absent(len(words), present, min(candidates, absent), rng)
         said = split_phrases(borne)
         self.candidates = []
@@ -259,10 +262,6 @@ class _Bearer(NamedTuple):
     def is_unheard(self, word: str, together: SaidTogether) -> bool:
         """Whether a word is false of it only by what is never said of its looks."""
         return word not in self.words and together.is_unheard(word, self.looks, self.parts)
-
-
-def _describe(words: Sequence[str], together: SaidTogether) -> _Bearer:
-    return _Bearer(together.find_looks(words), frozenset(words), split_phrases(words))
 
 
 def _spell_alike(object_words: Sequence[Sequence[str]]) -> list[list[str]]:
